@@ -1,0 +1,38 @@
+"""Importers: one pure file for each foreign format, `bytes -> Imported`; fetching is elsewhere."""
+
+from collections.abc import Callable
+
+from pricing.documents import read_json
+from pricing.errors import InvalidDocument
+from pricing.importers.aitronos import read_aitronos
+from pricing.importers.imported import Imported, ImportOptions
+from pricing.sheets import parse_sheet
+
+OWN_FORMAT = "sheet"
+
+IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {"aitronos": read_aitronos}
+
+
+def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported:
+    """The sheet in a document of format `form`, for None of the format that it seems to have.
+
+    `options` do not apply to OWN_FORMAT, which says all that itself.
+    """
+    if (form or format_of(value)) != OWN_FORMAT:
+        return IMPORTERS[form or format_of(value)](value, options)
+    try:
+        return Imported(parse_sheet(value), [], [])
+    except InvalidDocument as invalid:
+        return Imported(None, invalid.problems, [])
+
+
+def format_of(value: bytes) -> str:
+    """The format of a document: of what is a sheet already, OWN_FORMAT."""
+    try:
+        document = read_json(value, name="document")
+    except InvalidDocument:
+        return OWN_FORMAT
+    return OWN_FORMAT if isinstance(document, dict) and "effective_from" in document else "aitronos"
+
+
+__all__ = ["IMPORTERS", "OWN_FORMAT", "ImportOptions", "Imported", "format_of", "read_any"]

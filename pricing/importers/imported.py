@@ -1,0 +1,48 @@
+"""What every importer takes and gives: bytes and options in, a sheet or every problem out."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+
+from pydantic import ValidationError
+
+from pricing.documents import problems_of
+from pricing.sheets import Sheet
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What an operator adds to a foreign document: the name and date of the sheet, and its origin.
+
+    `effective_from` is in nanoseconds since 1970; `image_price` a price per 1M synapses, `model-input` or
+    `model-output`; `location` a path or URL without secrets.
+    """
+
+    id: str
+    version: str
+    effective_from: int
+    image_price: Decimal | str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A sheet, or None and every problem; warnings are about what the sheet left out or read with doubt."""
+
+    sheet: Sheet | None
+    problems: list[str]
+    warnings: list[str]
+
+
+def source_of(value: bytes, form: str, options: ImportOptions) -> dict[str, object]:
+    """The provenance of a sheet that was read from `value`, to be validated with the sheet."""
+    return {"format": form, "sha256": sha256(value).hexdigest(), "location": options.location}
+
+
+def finished(fields: dict[str, object], problems: list[str], warnings: list[str]) -> Imported:
+    """The sheet made of `fields`, if the document had no problem and the sheet itself has none."""
+    try:
+        sheet = Sheet.model_validate(fields)
+    except ValidationError as error:
+        return Imported(None, problems + problems_of(error), warnings)
+    return Imported(None if problems else sheet, problems, warnings)

@@ -1,0 +1,209 @@
+"""From a sheet to rates: what one unit of a meter consumes and costs, compiled once so that pricing only multiplies.
+
+A `Rate` is the whole formula of section 3 of the contract folded into exact factors per unit: a token of
+`ftg-3.0-pro` input at priority high consumes 4 synapses and lists at 0.0000528 CHF. Every amount of a line is linear
+in its quantity, which is also why totals can add quantities first and multiply once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from pricing.errors import Unpriced
+from pricing.events import (
+    CodeExecutionUsage,
+    ConnectorToolUsage,
+    ImageUsage,
+    ModelUsage,
+    TerminalUsage,
+)
+from pricing.money import MILLION, ZERO, plain, whole
+from pricing.sheets import Model, Sheet
+
+TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output")
+SECONDS = "\x00seconds"  # no token kind can have this name: strings have no control characters
+ONE = whole(1)
+PER_UNIT = "1"
+PER_MILLION = plain(MILLION)
+
+
+class Missing(Exception):
+    """Something has no price yet; `reason` says what and `detail` names it."""
+
+    def __init__(self, reason: Unpriced, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rate:
+    """The price of one meter: `consumed` and `list` are per unit of quantity, `price` is as on the sheet, `per` units.
+
+    Compared by identity, so that it can be a dictionary key at no cost.
+    """
+
+    meter: str
+    unit: str
+    consumed: Decimal | None
+    consumed_unit: str | None
+    price: Decimal
+    per: str
+    currency: str
+    list: Decimal
+
+
+class Rates(NamedTuple):
+    """The rates of one item at one priority, by the name that quantities go by (a token kind, a dimension, …).
+
+    `any_token` serves the token kinds that have no rate of their own. `no_multiplier` tells that the priority has none;
+    the rates are then there only to tell which meter lacks a price.
+    """
+
+    by_name: Mapping[str, Rate]
+    any_token: Rate | None = None
+    no_multiplier: bool = False
+    model: str | None = None
+    free_cpu_seconds: Decimal | None = None
+    free_memory_mb: Decimal | None = None
+
+
+def rates_for(sheet: Sheet, data: Any) -> Rates:
+    """The rates for one kind of usage, or Missing (`no_price_for_model`, `no_price_for_operation`)."""
+    return _RATES[type(data)](sheet, data)
+
+
+def rates_key(data: Any) -> tuple[str, ...]:
+    """What of the usage decides its rates, so that compiled ones can be kept: few keys on a sheet, however many events."""
+    kind = type(data)
+    if kind is ModelUsage:
+        return (data.model, _priority(data))
+    if kind is ImageUsage:
+        return ("image", data.operation, _priority(data), "" if data.model is UNSET else data.model)
+    return (kind.__name__, "", "")
+
+
+def find_model(sheet: Sheet, name: str) -> Model | None:
+    """The model with this key, id or alias, exactly; never a guess."""
+    for model in sheet.models:
+        if name == model.key or name == model.id or name in model.aliases:
+            return model
+    return None
+
+
+def _priority(data: Any) -> str:
+    return "default" if data.priority is UNSET else data.priority
+
+
+def _line_order(kind: str) -> tuple[int, str]:
+    return (TOKEN_KINDS.index(kind) if kind in TOKEN_KINDS else len(TOKEN_KINDS), kind)
+
+
+def _synapse_rate(meter: str, unit: str, synapses: Decimal, price: Decimal, currency: str) -> Rate:
+    return Rate(meter, unit, synapses, "synapse", price, PER_MILLION, currency, synapses * price / MILLION)
+
+
+def _neuron_rate(meter: str, unit: str, neurons: Decimal, price: Decimal, currency: str) -> Rate:
+    return Rate(meter, unit, neurons, "neuron", price, PER_MILLION, currency, neurons * price / MILLION)
+
+
+def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
+    model = find_model(sheet, data.model)
+    if model is None:
+        raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.id} {sheet.version}")
+    if model.category == "neuron":
+        return _neuron_model_rates(sheet, model)
+    multiplier = sheet.priorities.get(_priority(data))
+    factor = ONE if multiplier is None else multiplier
+    rates = {}
+    if sheet.base_multiplier is not None:
+        for kind in sorted(model.prices, key=_line_order):
+            price = model.prices[kind]
+            rates[kind] = _synapse_rate(kind, "token", sheet.base_multiplier * factor, price, model.currency)
+    if model.synapses_per_second is not None and "input" in model.prices:
+        price = model.prices["input"]
+        rates[SECONDS] = _synapse_rate("seconds", "second", model.synapses_per_second * factor, price, model.currency)
+    return Rates(rates, no_multiplier=multiplier is None, model=model.key)
+
+
+def _neuron_model_rates(sheet: Sheet, model: Model) -> Rates:
+    """The priority does not apply, and seconds have no price."""
+    if model.neurons_per_token is None or sheet.neuron_price is None:
+        return Rates({}, model=model.key)
+    rate = _neuron_rate("", "token", model.neurons_per_token, sheet.neuron_price, sheet.currency)
+    return Rates({kind: replace(rate, meter=kind) for kind in TOKEN_KINDS}, any_token=rate, model=model.key)
+
+
+def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
+    model = None if data.model is UNSET else find_model(sheet, data.model)
+    priced = _image_price(sheet, data, model)
+    weight = sheet.image_operations.get(data.operation)
+    if weight is None:
+        raise Missing(Unpriced.NO_OPERATION, f"operation {data.operation} on sheet {sheet.id} {sheet.version}")
+    if sheet.image_price is None:
+        raise Missing(Unpriced.NO_OPERATION, f"no image price is set on sheet {sheet.id} {sheet.version}")
+    multiplier = sheet.priorities.get(_priority(data))
+    rates = {}
+    if priced is not None:
+        synapses = weight * (ONE if multiplier is None else multiplier)
+        rates["count"] = _synapse_rate(f"image.{data.operation}", "image", synapses, *priced)
+    return Rates(rates, no_multiplier=multiplier is None, model=model.key if model else None)
+
+
+def _image_price(sheet: Sheet, data: ImageUsage, model: Model | None) -> tuple[Decimal, str] | None:
+    """The price per 1M synapses and its currency; None where there is none. Missing: it is a model's, and none is known."""
+    if not isinstance(sheet.image_price, str):
+        return None if sheet.image_price is None else (sheet.image_price, sheet.currency)
+    if model is None:
+        name = "none" if data.model is UNSET else data.model
+        raise Missing(Unpriced.NO_MODEL, f"{sheet.image_price} needs a model, the event's is {name}")
+    kind = "input" if sheet.image_price == "model-input" else "output"
+    price = model.prices.get(kind) if model.category == "synapse" else None
+    return None if price is None else (price, model.currency)
+
+
+def _code_execution_rates(sheet: Sheet, data: CodeExecutionUsage) -> Rates:
+    section = sheet.code_execution
+    rates: dict[str, Rate] = {}
+    if section is None or section.neuron_price is None:
+        return Rates(rates)
+    for name, unit, neurons, free in (
+        ("base", "execution", section.base, ZERO),
+        ("cpu", "second", section.cpu_per_second, section.cpu_free_seconds),
+        ("memory", "mb_second", section.memory_per_mb_second, section.memory_free_mb),
+    ):
+        if neurons is not None and free is not None:
+            meter = f"code_execution.{name}"
+            rates[name] = _neuron_rate(meter, unit, neurons, section.neuron_price, sheet.currency)
+    return Rates(rates, free_cpu_seconds=section.cpu_free_seconds, free_memory_mb=section.memory_free_mb)
+
+
+def _connector_rates(sheet: Sheet, data: ConnectorToolUsage) -> Rates:
+    section = sheet.connector_tools
+    if section is None or section.multiplier is None or section.neuron_price is None:
+        return Rates({})
+    rate = _neuron_rate("connector", "execution", section.multiplier, section.neuron_price, sheet.currency)
+    return Rates({"executions": rate})
+
+
+def _terminal_rates(sheet: Sheet, data: TerminalUsage) -> Rates:
+    return Rates(
+        {
+            name: Rate(
+                f"terminal.{name}", found.unit or name, None, None, found.price, PER_UNIT, found.currency, found.price
+            )
+            for name, found in sheet.terminal.items()
+        }
+    )
+
+
+_RATES: Mapping[type, Any] = {
+    ModelUsage: _model_rates,
+    ImageUsage: _image_rates,
+    CodeExecutionUsage: _code_execution_rates,
+    ConnectorToolUsage: _connector_rates,
+    TerminalUsage: _terminal_rates,
+}

@@ -1,0 +1,218 @@
+"""Spend per project, item and window: what a batch of priced events adds, and the totals that it is added to.
+
+Amounts are linear in quantities, so a `Tally` only adds quantities per event and multiplies once per batch. That is
+exact: no rounding happens anywhere, so sums of products and products of sums are the same number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from pricing.money import ZERO
+from pricing.pipeline import ONE, Priced, Terms
+from pricing.times import SECOND_NS
+
+HOUR_NS = 3600 * SECOND_NS
+DAY_NS = 24 * HOUR_NS
+WINDOWS = ("hour", "day", "month")
+
+Amounts = dict[str, Decimal]
+
+
+class TotalKey(NamedTuple):
+    """What a total is of. `start` is in nanoseconds since 1970; without `item` it is the whole project's."""
+
+    organization: str
+    project: str
+    window: str
+    start: int
+    item: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What events add up to; amounts by currency, `converted` as (list, net, due) by reporting currency."""
+
+    events: int
+    not_billable_events: int
+    tokens: int
+    synapses: Decimal
+    neurons: Decimal
+    quantities: Amounts
+    list: Amounts
+    net: Amounts
+    due: Amounts
+    converted: dict[str, tuple[Decimal, Decimal, Decimal]]
+    provider_cost: Amounts
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together; neither is changed."""
+        converted = dict(self.converted)
+        for currency, (list_amount, net, due) in other.converted.items():
+            a, b, c = converted.get(currency, (ZERO, ZERO, ZERO))
+            converted[currency] = (a + list_amount, b + net, c + due)
+        return Sums(
+            self.events + other.events,
+            self.not_billable_events + other.not_billable_events,
+            self.tokens + other.tokens,
+            self.synapses + other.synapses,
+            self.neurons + other.neurons,
+            _plus(self.quantities, other.quantities),
+            _plus(self.list, other.list),
+            _plus(self.net, other.net),
+            _plus(self.due, other.due),
+            converted,
+            _plus(self.provider_cost, other.provider_cost),
+        )
+
+
+class Total(NamedTuple):
+    """One record of the totals topic; `revision` counts its records, `as_of` is the greatest `priced_at` in it."""
+
+    sums: Sums
+    revision: int
+    as_of: int
+
+    def plus(self, sums: Sums, now: int) -> "Total":
+        """The next revision."""
+        return Total(self.sums.plus(sums), self.revision + 1, max(self.as_of, now))
+
+
+def first_total(sums: Sums, now: int) -> Total:
+    """The first revision of a total."""
+    return Total(sums, 1, now)
+
+
+class Tally:
+    """Collects what the priced events of one batch add, by the hour they belong to."""
+
+    def __init__(self, report_currencies: tuple[str, ...]) -> None:
+        self._report_currencies = report_currencies
+        self._leaves: dict[tuple[str, str, int, str, bool, Terms], _Leaf] = {}
+
+    def add(self, priced: Priced) -> None:
+        """Count one priced event."""
+        data = priced.event.data
+        at = priced.event.at
+        key = (data.organization, data.project, at - at % HOUR_NS, priced.item, priced.billable, priced.terms)
+        leaf = self._leaves.get(key)
+        if leaf is None:
+            leaf = self._leaves[key] = _Leaf()
+        leaf.events += 1
+        quantities = leaf.quantities
+        for line in priced.lines:
+            rate = line.rate
+            if rate in quantities:
+                quantities[rate] += line.quantity
+            else:
+                quantities[rate] = line.quantity
+        if data.provider_cost is not UNSET:
+            cost = data.provider_cost
+            leaf.provider_cost[cost.currency] = leaf.provider_cost.get(cost.currency, ZERO) + cost.amount
+
+    def sums(self) -> Iterator[tuple[TotalKey, Sums]]:
+        """What the batch adds to every total that it touches, hours and items first."""
+        hours: dict[tuple[str, str, int, str | None], Sums] = {}
+        for (organization, project, hour, item, billable, terms), leaf in self._leaves.items():
+            sums = leaf.sums(billable, terms, self._report_currencies)
+            _into(hours, (organization, project, hour, item), sums)
+            _into(hours, (organization, project, hour, None), sums)
+        for window in WINDOWS:
+            starts: dict[tuple[str, str, int, str | None], Sums] = {}
+            for (organization, project, hour, found), sums in hours.items():
+                _into(starts, (organization, project, window_start(window, hour), found), sums)
+            for (organization, project, start, found), sums in starts.items():
+                yield TotalKey(organization, project, window, start, found), sums
+
+
+class _Leaf:
+    __slots__ = ("events", "provider_cost", "quantities")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.quantities: dict[Any, Decimal] = {}
+        self.provider_cost: Amounts = {}
+
+    def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
+        quantities: Amounts = {}
+        lists: Amounts = {}
+        nets: Amounts = {}
+        consumed = {"synapse": ZERO, "neuron": ZERO, None: ZERO}
+        tokens = ZERO
+        for rate, quantity in self.quantities.items():
+            amount = rate.list * quantity
+            _add(quantities, rate.meter, quantity)
+            _add(lists, rate.currency, amount)
+            _add(nets, rate.currency, amount * terms.factor)
+            consumed[rate.consumed_unit] += (rate.consumed or ZERO) * quantity
+            if rate.unit == "token":
+                tokens += quantity
+        converted = {}
+        for index, report in enumerate(report_currencies):
+            list_amount = _converted(lists, terms, index)
+            net = _converted(nets, terms, index)
+            converted[report] = (list_amount, net, net if billable else ZERO)
+        return Sums(
+            events=self.events,
+            not_billable_events=0 if billable else self.events,
+            tokens=int(tokens),
+            synapses=consumed["synapse"],
+            neurons=consumed["neuron"],
+            quantities=quantities,
+            list=lists,
+            net=nets,
+            due=nets if billable else dict.fromkeys(nets, ZERO),
+            converted=converted,
+            provider_cost=self.provider_cost,
+        )
+
+
+def _converted(amounts: Amounts, terms: Terms, index: int) -> Decimal:
+    total = ZERO
+    for currency, amount in amounts.items():
+        rate = terms.fx[currency][index]
+        if amount and rate is not None:
+            total += amount * (rate if rate is ONE else rate.rate)  # type: ignore[union-attr]
+    return total
+
+
+def window_start(window: str, at: int) -> int:
+    """The start of the UTC hour, day or month that `at` lies in."""
+    if window == "hour":
+        return at - at % HOUR_NS
+    day = at - at % DAY_NS
+    return day if window == "day" else _month_start(day)
+
+
+def window_end(window: str, start: int) -> int:
+    """The first instant after a window."""
+    if window == "month":
+        return _month_start(start + 32 * DAY_NS)
+    return start + (HOUR_NS if window == "hour" else DAY_NS)
+
+
+@lru_cache(4096)
+def _month_start(day: int) -> int:
+    found = datetime.fromtimestamp(day // SECOND_NS, UTC)
+    return (date(found.year, found.month, 1) - date(1970, 1, 1)).days * DAY_NS
+
+
+def _into(sums: dict[Any, Sums], key: Any, more: Sums) -> None:
+    found = sums.get(key)
+    sums[key] = more if found is None else found.plus(more)
+
+
+def _plus(a: Amounts, b: Amounts) -> Amounts:
+    both = dict(a)
+    for name, amount in b.items():
+        both[name] = both[name] + amount if name in both else amount
+    return both
+
+
+def _add(amounts: Amounts, name: str, amount: Decimal) -> None:
+    amounts[name] = amounts[name] + amount if name in amounts else amount

@@ -1,0 +1,122 @@
+"""The price book as it grows: reads `pricing.books.v1` whole before the first event, and follows it from then on."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from pricing.book import Book, Policy
+from pricing.book_records import Publication, parse_publication
+from pricing.errors import InvalidDocument
+from streams.metrics import Metrics
+from streams.reading import read_to
+from streams.session import Clients, classify
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+RETRY_S = 1.0
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The settings that decide prices."""
+    return Policy(settings.sheets, settings.report_currencies, settings.require_account)
+
+
+class Books:
+    """Holds the current book; `published` is called with what a publication may cure, after the book is swapped."""
+
+    def __init__(
+        self, clients: Clients, settings: Settings, metrics: Metrics, published: Callable[[set[str]], None]
+    ) -> None:
+        self.current = Book(policy_of(settings))
+        self.ready = asyncio.Event()
+        self.progress_at = asyncio.get_running_loop().time()
+        self._clients = clients
+        self._part = TopicPartition(settings.topics.books, 0)
+        self._timeout_s = settings.request_timeout_ms / 1000
+        self._metrics = metrics
+        self._published = published
+        self._known: set[str] = set()
+        self._next = 0
+
+    async def run(self) -> None:
+        """Follow the topic for ever. Raises Refused for what only the operator can mend."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:
+                meaning = classify(error)
+                if type(meaning).__name__ == "Refused":
+                    raise meaning from error
+                log.warning("books: %s; reading on in %g s", meaning, RETRY_S)
+                await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        reader = self._clients.reader()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await reader.start()
+                reader.assign([self._part])
+                beginning = (await reader.beginning_offsets([self._part]))[self._part]
+                end = (await reader.end_offsets([self._part]))[self._part]
+            self._next = max(self._next, beginning)
+            reader.seek(self._part, self._next)
+            found: list[ConsumerRecord] = []
+            if end > self._next:
+                await read_to(reader, {self._part: end}, found.append, self._timeout_s)
+            self._take(found)
+            self.ready.set()
+            while True:
+                await self._poll(reader)
+        finally:
+            await _give_up(reader, self._timeout_s)
+
+    async def _poll(self, reader: Any) -> None:
+        self.progress_at = asyncio.get_running_loop().time()
+        async with asyncio.timeout(self._timeout_s):
+            batches = await reader.getmany(self._part, timeout_ms=POLL_MS)
+        self._take([record for records in batches.values() for record in records])
+
+    def _take(self, records: list[ConsumerRecord]) -> None:
+        """The first valid record of each name counts; the book is swapped once, whole."""
+        book = self.current
+        cured: set[str] = set()
+        for record in records:
+            self._next = record.offset + 1
+            self._metrics.records_consumed.labels(self._part.topic).inc()
+            publication = self._valid(record)
+            if publication is None:
+                continue
+            self._known.add(publication.key)
+            book = book.with_publication(publication.document)
+            cured.add("fx" if publication.kind == "fx" else f"sheet/{publication.id}")
+            if publication.sheet is not None:
+                self._metrics.book_info.labels(publication.id, publication.version).set(1)
+            log.info("books: %s counts from %s on", publication.name, publication.from_ns)
+        if cured:
+            self.current = book
+            self._published(cured)
+
+    def _valid(self, record: ConsumerRecord) -> Publication | None:
+        try:
+            publication = parse_publication(record.key, record.value)
+        except InvalidDocument as invalid:
+            log.error("books: offset %d is ignored: %s", record.offset, invalid)
+        else:
+            if publication.key not in self._known:
+                return publication
+            log.warning("books: offset %d is ignored: %s is published already", record.offset, publication.name)
+        self._metrics.book_problems.inc()
+        return None
+
+
+async def _give_up(reader: Any, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await reader.stop()
+    except Exception as error:
+        log.warning("books: the reader did not stop: %r", error)

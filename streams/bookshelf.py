@@ -1,0 +1,119 @@
+"""The topics of prices and accounts, as the command line uses them: read whole, and appended to with care.
+
+Nothing here reads the clock. A record counts when its broker has acknowledged it with all replicas in sync.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from pricing.accounts import Account, account_bytes, parse_account
+from pricing.book_records import (
+    Publication,
+    check_start,
+    first_of_each,
+    is_published,
+    parse_publication,
+    publication_bytes,
+)
+from pricing.documents import DOCUMENT_BYTES_MAX
+from pricing.errors import InvalidDocument
+from streams.admin import partition_count
+from streams.reading import read_topic
+from streams.settings import Settings
+
+_CHUNK_RECORDS = 500
+
+
+class Shelf(NamedTuple):
+    """The publications that count, in their order, and what is wrong with the records that do not."""
+
+    book: list[Publication]
+    problems: list[str]
+
+
+async def read_shelf(settings: Settings) -> Shelf:
+    """All that is published."""
+    found: list[Publication] = []
+    problems: list[str] = []
+
+    def note(record: ConsumerRecord) -> None:
+        try:
+            found.append(parse_publication(record.key, record.value))
+        except InvalidDocument as invalid:
+            problems.append(f"offset {record.offset}: {invalid}")
+
+    await read_topic(settings, settings.topics.books, on_record=note)
+    return Shelf(first_of_each(found), problems)
+
+
+async def publish(settings: Settings, new: Publication, now: int) -> bool:
+    """Publish; False where exactly this is published already. `now` in nanoseconds since 1970.
+
+    Raises InvalidDocument where the version exists with other content, or starts in the past and does not say
+    so.
+    """
+    book = (await read_shelf(settings)).book
+    if is_published(book, new):
+        return False
+    check_start(book, new, now)
+    await _send(settings, settings.topics.books, [(new.key, publication_bytes(new))])
+    # Another may have been published in between: then it came first, and this one does not count.
+    return is_published((await read_shelf(settings)).book, new)
+
+
+async def publish_accounts(settings: Settings, accounts: Sequence[Account]) -> None:
+    """Publish the accounts in their order, keyed by organization, by Kafka's default partitioner."""
+    await partition_count(settings, settings.topics.accounts)
+    records = [(account.organization, account_bytes(account)) for account in accounts]
+    await _send(settings, settings.topics.accounts, records)
+
+
+async def find_account(settings: Settings, organization: str) -> Account | None:
+    """What counts of an organization: of its valid records the one with the greatest version."""
+    key = organization.encode()
+    found: Account | None = None
+
+    def note(record: ConsumerRecord) -> None:
+        nonlocal found
+        # Reading every account of a large topic would take minutes.
+        if record.value is None or key not in record.value:
+            return
+        try:
+            account = parse_account(record.value)
+        except InvalidDocument:
+            return
+        if account.organization == organization and (found is None or account.version > found.version):
+            found = account
+
+    await read_topic(settings, settings.topics.accounts, on_record=note)
+    return found
+
+
+async def _send(settings: Settings, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
+    """Append keys and values in their order and wait until all in-sync replicas have them."""
+    timeout_s = settings.request_timeout_ms / 1000
+    producer = AIOKafkaProducer(
+        **settings.client_options(),
+        request_timeout_ms=settings.request_timeout_ms,
+        enable_idempotence=True,
+        acks="all",
+        # A sheet of thousands of models is over a broker's usual limit of 1 MB, which counts compressed
+        # bytes.
+        compression_type="gzip",
+        max_request_size=DOCUMENT_BYTES_MAX + 64 * 1024,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            await producer.start()
+        for start in range(0, len(records), _CHUNK_RECORDS):
+            # An idempotent producer of aiokafka tries again for ever.
+            async with asyncio.timeout(timeout_s):
+                chunk = records[start : start + _CHUNK_RECORDS]
+                sent = [await producer.send(topic, key=key.encode(), value=value) for key, value in chunk]
+                await asyncio.gather(*sent)
+    finally:
+        async with asyncio.timeout(timeout_s):
+            await producer.stop()

@@ -1,0 +1,53 @@
+"""The command line. A command's module is imported when it is called, so that `--help` is quick."""
+
+from pathlib import Path
+
+import click
+
+from streams.cli.common import LazyGroup, installed_version
+
+_PRICES = "streams.cli.prices"
+_RUNNING = "streams.cli.running"
+_LOOKING = "streams.cli.looking"
+_SETUP = "streams.cli.setup"
+
+COMMANDS = {
+    "demo": (_RUNNING, "demo", "Price sample usage on a Kafka of its own and watch it."),
+    "kafka": (_SETUP, "kafka", "Run that Kafka in the foreground."),
+    "topics": (_SETUP, "topics", "Create or check the topics."),
+    "sheets": (_PRICES, "sheets", "Import, check, list, show and compare price sheets."),
+    "fx": (_PRICES, "fx", "Publish and list exchange rates."),
+    "accounts": (_PRICES, "accounts", "Publish and show what is known of organizations."),
+    "price": (_RUNNING, "price", "Price events offline and explain each line."),
+    "worker": (_RUNNING, "worker", "Run the worker."),
+    "totals": (_LOOKING, "totals", "Show a project's totals."),
+    "parked": (_LOOKING, "parked", "Show events that wait for a price, rate or account."),
+    "rejected": (_LOOKING, "rejected", "Show records that cannot be priced."),
+    "schema": (_SETUP, "schema", "Print the JSON Schemas of all records."),
+    "bench": (_RUNNING, "bench", "Measure this machine, beside a raw copy."),
+}
+
+
+def _print_version(context: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"stream-pricing {installed_version()}")
+        context.exit()
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with settings.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """Prices usage events on Apache Kafka, exactly once and to the last digit.
+
+    Settings: the TOML file of --config < STREAM_PRICING_* variables (secrets also as *_FILE) < options.
+    """
+    context.obj = config

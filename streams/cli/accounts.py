@@ -1,0 +1,71 @@
+"""`accounts`: what is known of organizations, from a JSON Lines file to the topic, all of it or nothing."""
+
+from pathlib import Path
+
+import click
+
+from pricing.accounts import Account, account_bytes, parse_account
+from pricing.errors import InvalidDocument
+from pricing.times import format_time
+from streams.bookshelf import find_account, publish_accounts
+from streams.cli.common import Group, fail, print_rows, run, with_settings
+from streams.cli.publishing import end_with_problems, json_option
+from streams.settings import Settings
+
+
+@click.group(cls=Group)
+def accounts() -> None:
+    """Publish and show what is known of organizations."""
+
+
+@accounts.command("apply")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_settings
+def apply_accounts(settings: Settings, file: Path) -> None:
+    """Publish the accounts of a JSON Lines file: all of them, or none where one has a problem."""
+    found = _read_accounts(file)
+    run(publish_accounts(settings, found))
+    click.echo(f"published {len(found)} accounts")
+
+
+@accounts.command("show")
+@click.argument("organization")
+@json_option
+@with_settings
+def show_account(settings: Settings, organization: str, json: bool) -> None:
+    """Show what is known of an organization."""
+    account = run(find_account(settings, organization))
+    if account is None:
+        fail(f"no account of {organization!r} is published")
+    if json:
+        click.echo(account_bytes(account).decode())
+        return
+    click.echo(f"{account.organization}, version {account.version}")
+    tiers = [{"tier": each.tier or "(none)", "from": format_time(each.from_ns)} for each in account.tiers]
+    print_rows(tiers, json=False, columns=["tier", "from"])
+
+
+def _read_accounts(file: Path) -> list[Account]:
+    """Every account of the file; ends the program with all problems where a line has one."""
+    found: list[Account] = []
+    problems: list[str] = []
+    lines: dict[tuple[str, int], int] = {}
+    with file.open("rb") as opened:
+        for number, line in enumerate(opened, 1):
+            if not line.strip():
+                continue
+            try:
+                account = parse_account(line.strip())
+            except InvalidDocument as invalid:
+                problems += [f"line {number}: {problem}" for problem in invalid.problems]
+                continue
+            before = lines.setdefault((account.organization, account.version), number)
+            if before != number:
+                problems.append(
+                    f"line {number}: version {account.version} of {account.organization} "
+                    f"is on line {before} too"
+                )
+            found.append(account)
+    if problems:
+        end_with_problems(str(file), problems)
+    return found

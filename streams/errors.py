@@ -1,0 +1,5 @@
+"""What the shell says when the world is at fault: one exception, one line, no traceback."""
+
+
+class Refused(Exception):
+    """The program cannot do what it was asked to; the message is one line that says why."""

@@ -1,0 +1,35 @@
+"""What errors of the Kafka client mean to an operator, in one line."""
+
+import ssl
+
+import aiokafka.errors as kafka
+
+from streams.errors import Refused
+
+# What the operator has to look at, by the class of error; the first class that fits counts.
+_MEANING: tuple[tuple[type[BaseException], str], ...] = (
+    (kafka.SaslAuthenticationFailed, "Kafka refused the SASL user name or password"),
+    (kafka.UnsupportedSaslMechanismError, "Kafka does not offer this SASL mechanism"),
+    (kafka.TopicAuthorizationFailedError, "Kafka's ACLs do not allow this on the topic"),
+    (kafka.GroupAuthorizationFailedError, "Kafka's ACLs do not allow the consumer group"),
+    (kafka.TransactionalIdAuthorizationFailed, "Kafka's ACLs do not allow the transactional id"),
+    (kafka.ClusterAuthorizationFailedError, "Kafka's ACLs do not allow this on the cluster"),
+    (kafka.KafkaConnectionError, "Kafka cannot be reached"),
+    (kafka.NodeNotReadyError, "Kafka cannot be reached"),
+    (kafka.KafkaTimeoutError, "Kafka did not answer in time"),
+    (kafka.KafkaError, "Kafka refused"),
+    (ssl.SSLCertVerificationError, "the broker's certificate is not trusted"),
+    (ssl.SSLError, "no TLS connection to the broker"),
+    (TimeoutError, "Kafka did not answer in time"),
+)
+
+KNOWN: tuple[type[BaseException], ...] = (Refused, *(each for each, _ in _MEANING))
+
+
+def one_line(error: BaseException) -> str:
+    """The message for an error of one of the KNOWN classes: what it means, then what was said."""
+    said = " ".join(str(error).split())
+    if isinstance(error, Refused):
+        return said
+    meaning = next(meaning for each, meaning in _MEANING if isinstance(error, each))
+    return f"{meaning}: {said}" if said else meaning

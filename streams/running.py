@@ -1,0 +1,96 @@
+"""A worker as a process: checks before it starts, its HTTP server, its signals; and several of them side by side."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+
+import orjson
+
+from streams.admin import verify_for_worker
+from streams.cli.common import installed_version
+from streams.errors import Refused
+from streams.http import serve
+from streams.metrics import Metrics
+from streams.session import KafkaClients
+from streams.settings import Settings
+from streams.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run one worker until SIGTERM or SIGINT; a second one ends the process at once. Raises Refused."""
+    if not __debug__:
+        raise Refused("python -O removes the assertions that aiokafka's transactions rely on: start without it")
+    partitions = await verify_for_worker(settings)
+    metrics = Metrics(installed_version(), settings.topics, settings.report_currencies)
+    worker = Worker(settings, KafkaClients(settings), metrics, partitions, lambda: time.time_ns() // 1_000_000)
+    _on_signals(worker)
+    async with serve(settings.http_host, settings.http_port, worker, metrics.exposition) as url:
+        log.info("worker %s on %s, metrics on %s/metrics", settings.group, settings.bootstrap_servers, url)
+        await worker.run()
+    log.info("worker ended")
+
+
+def _on_signals(worker: Worker) -> None:
+    def stop(number: int) -> None:
+        log.info("%s: finishing the running commits; a second one ends at once", signal.Signals(number).name)
+        worker.stop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop, each)
+
+
+async def run_workers(arguments: list[str], http_port: int, processes: int) -> int:
+    """Run `processes` workers as child processes, HTTP on successive ports; ends when one ends or on a signal."""
+    children = []
+    for index in range(processes):
+        port = str(http_port + index) if http_port else "0"
+        command = [sys.executable, "-m", "streams", *arguments, "--http-port", port]
+        children.append(await asyncio.create_subprocess_exec(*command))
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, _pass_on, each, children)
+    ends = [asyncio.create_task(child.wait()) for child in children]
+    done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    codes = [task.result() for task in done]
+    _pass_on(signal.SIGTERM, children)
+    await asyncio.wait(ends)
+    return max((abs(code) for code in codes), default=0) and 1
+
+
+def _pass_on(number: int, children: list[asyncio.subprocess.Process]) -> None:
+    for child in children:
+        if child.returncode is None:
+            child.send_signal(number)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: Mapping[str, object] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": os.getpid(),
+            "message": record.getMessage(),
+            **({"error": self.formatException(record.exc_info)} if record.exc_info else {}),
+        }
+        return orjson.dumps(line).decode()
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to stderr, as text or as JSON lines; aiokafka only from warnings on."""
+    handler = logging.StreamHandler()
+    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(_JsonLines() if settings.log_json else logging.Formatter(text))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    if settings.log_level != "debug":
+        logging.getLogger("aiokafka").setLevel(logging.WARNING)

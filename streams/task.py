@@ -1,0 +1,229 @@
+"""A task: one partition, its state and its session, from assignment to revocation.
+
+`CREATED -> RESTORING -> RUNNING -> CLOSED`; a task never goes back: after an error its worker makes a new one, if and when
+the error's class allows it. The loop is: wait for records or cures, `step`, commit, fold.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.books import Books
+from streams.codec import PricedWriter
+from streams.metrics import Metrics
+from streams.partitions import partition_of
+from streams.session import Clients, Kept, Session
+from streams.settings import Settings
+from streams.state import State
+from streams.step import Inputs, Lane, Step, StepFailed, step
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 1.0
+DAY_NS = 86_400_000_000_000
+
+
+class Phase(StrEnum):
+    """Where a task is in its life."""
+
+    CREATED = "created"
+    RESTORING = "restoring"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+NEXT: dict[Phase, tuple[Phase, ...]] = {
+    Phase.CREATED: (Phase.RESTORING, Phase.CLOSED),
+    Phase.RESTORING: (Phase.RUNNING, Phase.CLOSED),
+    Phase.RUNNING: (Phase.CLOSED,),
+    Phase.CLOSED: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What all tasks of a worker share. `clock_ms` is the wall clock."""
+
+    settings: Settings
+    clients: Clients
+    books: Books
+    metrics: Metrics
+    writer: PricedWriter
+    partitions: int
+    clock_ms: Callable[[], int]
+
+
+class Task:
+    """Owns partition p of the inputs while the group says so."""
+
+    def __init__(self, shell: Shell, partition: int, interval_s: float, seek: Callable[[TopicPartition, int], Any]) -> None:
+        self.phase = Phase.CREATED
+        self.partition = partition
+        self.state: State | None = None
+        self.progress_at = asyncio.get_running_loop().time()
+        settings = shell.settings
+        self._shell = shell
+        self._seek = seek
+        self._interval_s = interval_s
+        self._session = Session(shell.clients, settings, partition, shell.partitions)
+        self._lane = Lane(
+            partition, shell.partitions, settings.topics, partition_of, shell.writer, settings.max_age_days * DAY_NS
+        )
+        self._queues: dict[str, list[ConsumerRecord]] = {topic: [] for topic in settings.topics.inputs}
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._not_before = 0.0
+        self._published: set[str] = set()
+        self._cures: list[int] = []
+        self._failed_once: set[tuple[str, int, int]] = set()
+        self._poison: frozenset[tuple[str, int, int]] = frozenset()
+
+    @property
+    def parts(self) -> list[TopicPartition]:
+        """The inputs."""
+        return [TopicPartition(topic, self.partition) for topic in self._queues]
+
+    @property
+    def positions(self) -> tuple[int, int, int]:
+        """The next offsets of the inputs, as committed."""
+        assert self.state is not None
+        return self.state.position.raw, self.state.position.rekeyed, self.state.position.accounts
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it runs and takes more records."""
+        return self.phase is Phase.RUNNING and self._queued < self._shell.settings.batch_events_max
+
+    @property
+    def kept(self) -> Kept | None:
+        """The state for a task that may come after this one, if there is one to keep."""
+        return None if self.state is None else Kept(self.state, self._session.position_at)
+
+    def feed(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
+        """Records of one input, in order, as polled."""
+        if self.phase is Phase.RUNNING:
+            self._queues[topic].extend(records)
+            self._wake.set()
+
+    def published(self, names: set[str]) -> None:
+        """Something was published that may cure parked events."""
+        self._published |= names
+        self._wake.set()
+
+    def close(self) -> None:
+        """End after the commit that runs."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self, kept: Kept | None) -> None:
+        """The whole life; returns after `close`. Raises Fenced, OutcomeUnknown or Refused."""
+        try:
+            await self._open(kept)
+            while not self._closing:
+                await self._wait_for_work()
+                if not self._closing:
+                    await self._process(await self._next_inputs())
+        finally:
+            self._enter(Phase.CLOSED)
+            if not await self._session.close():
+                log.warning("partition %d: the producer did not stop in time and is abandoned", self.partition)
+
+    # --- opening
+
+    async def _open(self, kept: Kept | None) -> None:
+        self._enter(Phase.RESTORING)
+        await self._shell.books.ready.wait()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        opened = await self._session.open(kept)
+        self.state = state = opened.state
+        most = self._shell.settings.batch_events_max
+        for at in range(0, len(opened.accounts), most):
+            await self._process(Inputs(accounts=opened.accounts[at : at + most]))
+        for part, offset in zip(self.parts, self.positions, strict=True):
+            self._seek(part, offset)
+        self._cures = sorted(state.parked)
+        self._published.clear()
+        self._shell.metrics.restore_seconds.set(loop.time() - started)
+        log.info("partition %d: %d ids seen, sequence %d", self.partition, len(state.seen), state.position.sequence)
+        self._enter(Phase.RUNNING)
+
+    def _enter(self, phase: Phase) -> None:
+        if phase not in NEXT[self.phase]:
+            raise RuntimeError(f"partition {self.partition}: {self.phase} -> {phase}")
+        self.phase = phase
+
+    # --- running
+
+    @property
+    def _queued(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    async def _wait_for_work(self) -> None:
+        loop = asyncio.get_running_loop()
+        most = self._shell.settings.batch_events_max
+        while not self._closing:
+            self.progress_at = loop.time()
+            wait_s = IDLE_S
+            if self._queued or self._published or self._cures:
+                wait_s = self._not_before - loop.time()
+                if wait_s <= 0 or self._queued >= most:
+                    return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _next_inputs(self) -> Inputs:
+        assert self.state is not None
+        if self._published:
+            self._cures = sorted({*self._cures, *self.state.waiting_for(self._published)} & self.state.parked.keys())
+            self._published.clear()
+        most = self._shell.settings.batch_events_max
+        if self._cures:
+            offsets, self._cures = self._cures[:most], self._cures[most:]
+            records = await self._session.read_parked(offsets)
+            return Inputs(cures=[(self.state.parked[offset], records[offset]) for offset in offsets if offset in records])
+        taken = [queue[:most] for queue in self._queues.values()]
+        for queue, batch in zip(self._queues.values(), taken, strict=True):
+            del queue[: len(batch)]
+        raw, rekeyed, accounts = taken
+        return Inputs(raw, rekeyed, accounts)
+
+    async def _process(self, inputs: Inputs) -> None:
+        assert self.state is not None
+        loop = asyncio.get_running_loop()
+        self._not_before = loop.time() + self._interval_s
+        result = self._step(inputs)
+        if not (inputs.raw or inputs.rekeyed or inputs.accounts or result.outputs or result.changes.parked):
+            return
+        started = loop.time()
+        try:
+            await self._session.commit(result, self.state)
+        except BaseException:
+            self._shell.metrics.transactions.labels("unknown").inc()
+            raise
+        self.state.fold(result.changes)
+        self._published.update(f"account/{organization}" for organization in result.changes.accounts)
+        self._shell.metrics.committed(result, loop.time() - started, self._shell.clock_ms())
+
+    def _step(self, inputs: Inputs) -> Step:
+        """A record on which the step fails gets a second chance, then it is rejected."""
+        assert self.state is not None
+        while True:
+            try:
+                return step(
+                    self.state, inputs, self._shell.books.current, self._lane, self._shell.clock_ms(), self._poison
+                )
+            except StepFailed as failed:
+                log.exception("partition %d: %s", self.partition, failed)
+                if failed.origin in self._failed_once:
+                    self._poison |= {failed.origin}
+                self._failed_once.add(failed.origin)

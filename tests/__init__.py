@@ -1,0 +1,1 @@
+"""Tests of the contract, from unit tables to a real Kafka."""

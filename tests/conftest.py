@@ -1,0 +1,37 @@
+"""Options and fixtures of all tests: how many seeds, and the one real Kafka of the session."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from streams.embedded_kafka import kafka_cluster
+
+settings.register_profile("ci", deadline=None, print_blob=True)
+settings.register_profile("deep", deadline=None, print_blob=True, max_examples=5_000)
+settings.load_profile("ci")  # --hypothesis-profile=deep takes the other
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=2_000, help="seeds for the simulated broker (2000)")
+
+
+@pytest.fixture(scope="session")
+def seeds(pytestconfig: pytest.Config) -> int:
+    """How many seeds the simulated broker is driven with."""
+    return int(pytestconfig.getoption("--seeds"))
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Bootstrap servers of a real Kafka, one for the session. Where there can be none, the test fails."""
+    with kafka_cluster(os.environ.get("STREAM_PRICING_BOOTSTRAP_SERVERS")) as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix of the test's own."""
+    return f"t{secrets.token_hex(4)}."

@@ -1,0 +1,124 @@
+"""Fetching a document: from a file, and from a web server that may be anything."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from streams import fetching
+from streams.errors import Refused
+from streams.fetching import Fetched, fetch
+from streams.settings import Settings
+
+ANONYMOUS = Settings()
+SECRETIVE = Settings(import_bearer_token=SecretStr("t0ken"), import_api_key=SecretStr("k3y"))
+
+
+class _Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """The status that the path names; 200 for those who have both secrets, 401 for the others."""
+        asked = self.path.split("?")[0].strip("/")
+        known = self.headers["authorization"] == "Bearer t0ken" and self.headers["x-api-key"] == "k3y"
+        status = int(asked) if asked.isdigit() else 200 if known or asked == "open" else 401
+        self.send_response(status)
+        self.send_header("location", "http://elsewhere.example/")
+        self.end_headers()
+        self.wfile.write(b"{}" if status == 200 else b"t0ken k3y")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of that server."""
+    running = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    """Its place is the name, since the folder says more of the machine than of the sheet."""
+    path = tmp_path / "sheet.json"
+    path.write_bytes(b"{}")
+    assert fetch(str(path), ANONYMOUS) == Fetched(b"{}", "sheet.json")
+
+
+def test_both_secrets_are_sent(server: str) -> None:
+    """And what is kept of the URL has none."""
+    assert fetch(f"{server}/pricing?key=s3cret#part", SECRETIVE) == Fetched(b"{}", f"{server}/pricing")
+
+
+def test_no_secret_is_needed_where_none_is_asked_for(server: str) -> None:
+    """A public document is fetched without."""
+    assert fetch(f"{server}/open", ANONYMOUS).value == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "said"),
+    [
+        ("pricing", ANONYMOUS, "answered 401 Unauthorized: set STREAM_PRICING_IMPORT_BEARER_TOKEN or "),
+        ("401", SECRETIVE, "answered 401 Unauthorized: the token or key was not accepted"),
+        ("403", SECRETIVE, "answered 403 Forbidden: the token or key was not accepted"),
+        ("404", ANONYMOUS, "answered 404 Not Found"),
+        ("302", SECRETIVE, "answered 302 Found: it has moved, give its new URL"),
+        ("204", ANONYMOUS, "answered 204 No Content"),
+        ("503?key=s3cret", SECRETIVE, "/503 answered 503 Service Unavailable"),
+    ],
+)
+def test_a_refusal_is_one_line_without_secrets(server: str, path: str, settings: Settings, said: str) -> None:
+    """It names the place and what was answered."""
+    with pytest.raises(Refused) as refused:
+        fetch(f"{server}/{path}", settings)
+    message = str(refused.value)
+    assert said in message
+    assert server in message
+    assert not any(secret in message for secret in ("t0ken", "k3y", "s3cret", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "said"),
+    [
+        ("http://prices.example/v1", SECRETIVE, "a token or key is sent over https only"),
+        ("http://127.0.0.1.example/v1", SECRETIVE, "a token or key is sent over https only"),
+        ("https://me:s3cret@prices.example/v1", ANONYMOUS, "no user and password in the URL"),
+        ("http://127.0.0.1:1/", SECRETIVE, "http://127.0.0.1:1/ cannot be fetched: "),
+        ("http://[::1/", ANONYMOUS, "the URL cannot be used"),
+        ("/no/such/file", ANONYMOUS, "/no/such/file cannot be read: No such file or directory"),
+        ("/tmp", ANONYMOUS, "/tmp cannot be read: Is a directory"),
+        ("https://a.example/", Settings(import_api_key=SecretStr("k3y\n")), "import_api_key is empty or has"),
+        (
+            "https://a.example/",
+            Settings(import_bearer_token=SecretStr("k3y\u00e9")),
+            "import_bearer_token is ",
+        ),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_line_without_secrets(
+    place: str, settings: Settings, said: str
+) -> None:
+    """Nothing is sent where a secret would be seen by others."""
+    with pytest.raises(Refused) as refused:
+        fetch(place, settings)
+    assert said in str(refused.value)
+    assert not any(secret in str(refused.value) for secret in ("t0ken", "k3y", "s3cret"))
+
+
+def test_what_is_too_large_or_too_slow_is_not_read_on(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bounds hold for files and answers."""
+    path = tmp_path / "sheet.json"
+    path.write_bytes(b"[1]")
+    monkeypatch.setattr(fetching, "SIZE_BYTES_MAX", 1)
+    for place in (str(path), f"{server}/open"):
+        with pytest.raises(Refused, match="has more than"):
+            fetch(place, ANONYMOUS)
+    monkeypatch.setattr(fetching, "SIZE_BYTES_MAX", 100)
+    monkeypatch.setattr(fetching, "ANSWER_S", -1.0)
+    with pytest.raises(Refused, match="took longer"):
+        fetch(f"{server}/open", ANONYMOUS)
