@@ -31,9 +31,7 @@ def _ordered(tiers: tuple[TierFrom, ...]) -> tuple[TierFrom, ...]:
         if before == after:
             problems.append(f"[{index}].from: {format_time(after)} is also the one of [{index - 1}]")
         elif before > after:
-            problems.append(
-                f"[{index}].from: {format_time(after)} is before {format_time(before)} of [{index - 1}]"
-            )
+            problems.append(f"[{index}].from: {format_time(after)} is before {format_time(before)} of [{index - 1}]")
     if problems:
         raise ValueError("; ".join(problems))
     return tiers

@@ -1,44 +1,25 @@
-"""The first stop of a record: bytes and headers become a checked `Event`, or an `InvalidUsage` says why not.
+"""Usage events: what producers send, as types. `reading` makes them from bytes; nothing else does.
 
-Two paths give one result. `_read_fast` decodes typed in C and proves cheaply that the bytes hide nothing (no duplicate
-key, no unknown attribute, no escape). What it cannot prove goes to `_examine`, which parses strictly and names the
-reason. Numbers are read as written, never through a float. Sources: CloudEvents 1.0 (JSON format and Kafka protocol
-binding), section 2 of the contract.
+Numbers that are no counts arrive as raw JSON text and are exact Decimals in a checked event, never floats. Source:
+section 2 of the contract; the envelope is CloudEvents 1.0.
 """
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-
-from pricing.errors import InvalidUsage, Rejected
-from pricing.money import NotADecimal, number
-from pricing.times import format_time, parse_time
 
 if TYPE_CHECKING:
     Quantity = Decimal
 else:
-    Quantity = Raw  # msgspec keeps the text of the number; `_settle` puts the exact Decimal in its place
+    Quantity = Raw  # msgspec keeps the text of the number; `reading` puts the exact Decimal in its place
 
-Headers = Sequence[tuple[str, bytes]]
-
-VALUE_BYTES_MAX = 64 * 1024
-HEADERS_MAX = 64
-DEPTH_MAX = 32
 STRING_BYTES_MAX = 256
 LABEL_BYTES_MAX = 128
 LABELS_MAX = 16
 QUANTITY_MAX = 10**15
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Text = Annotated[str, Meta(min_length=1, max_length=STRING_BYTES_MAX)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_BYTES_MAX)]
@@ -124,7 +105,9 @@ class Event:
 
     __slots__ = ("at", "content", "data", "id", "plain", "source", "time", "type")
 
-    def __init__(self, type: str, source: str, id: str, time: str, at: int, data: Any, content: bytes, plain: bool) -> None:
+    def __init__(
+        self, type: str, source: str, id: str, time: str, at: int, data: Any, content: bytes, plain: bool
+    ) -> None:
         self.type = type
         self.source = source
         self.id = id
@@ -138,270 +121,3 @@ class Event:
         """BLAKE2b-128 of the identity: organization, source and id, joined by a line feed."""
         identity = f"{self.data.organization}\n{self.source}\n{self.id}"
         return blake2b(identity.encode(), digest_size=16).digest()
-
-
-def read_event(value: bytes | None, headers: Headers) -> Event:
-    """The event in a record. Raises InvalidUsage with the reason that the contract's section 6 gives it."""
-    if value is None:
-        raise InvalidUsage(Rejected.NOT_JSON, "the value is null")
-    if len(value) > VALUE_BYTES_MAX:
-        raise InvalidUsage(Rejected.TOO_LARGE, f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
-    attributes = _attributes_in(headers) if headers else None
-    return _read_fast(value, attributes) or _examine(value, attributes)
-
-
-@lru_cache(8192)
-def is_name(text: str) -> bool:
-    """Whether `text` can name an organization or a project."""
-    return _NAME.fullmatch(text) is not None
-
-
-def _attributes_in(headers: Headers) -> dict[str, str] | None:
-    """The CloudEvents attributes of binary mode; None in structured mode."""
-    if len(headers) > HEADERS_MAX:
-        raise InvalidUsage(Rejected.TOO_LARGE, f"{len(headers)} headers, at most {HEADERS_MAX} are read")
-    binary = {}
-    for key, value in headers:
-        if key == "content-type":
-            kind = bytes(value or b"").strip().lower()
-            if kind.startswith(b"application/cloudevents-batch"):
-                raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, "batch mode, one event a record is read")
-            if kind.startswith(b"application/cloudevents"):
-                return None
-        elif key.startswith("ce_"):
-            try:
-                binary[key[3:]] = bytes(value or b"").decode()
-            except UnicodeDecodeError as error:
-                raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"header {key} is not UTF-8: {error}") from None
-    return binary or None
-
-
-# --- the fast path
-
-
-class _Envelope(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    specversion: str
-    id: Text
-    source: Text
-    time: str
-    subject: Text | UnsetType = UNSET
-    datacontenttype: Text | UnsetType = UNSET
-    traceparent: Text | UnsetType = UNSET
-    tracestate: Text | UnsetType = UNSET
-    partitionkey: Text | UnsetType = UNSET
-    data: Any
-
-
-_OPTIONAL = ("subject", "datacontenttype", "traceparent", "tracestate", "partitionkey")
-_REQUIRED_COUNT = 6  # specversion, id, source, type, time, data
-
-
-def _envelope(name: str, data: type[Usage]) -> type[Struct]:
-    return msgspec.defstruct(
-        data.__name__.replace("Usage", "Event"), [("data", data)], bases=(_Envelope,), tag=name, kw_only=True
-    )
-
-
-_ENVELOPES = {_envelope(name, data): name for name, data in USAGE_TYPES.items()}
-_STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=__import__("typing").Union[tuple(_ENVELOPES)])
-_DATA = {name: msgspec.json.Decoder(type=data) for name, data in USAGE_TYPES.items()}
-_CANONICAL = msgspec.json.Encoder(order="deterministic")
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidUsage)
-
-
-def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
-    """The event, if it is well and provably so; None leaves the verdict to `_examine`.
-
-    The proof against duplicate keys: without escapes every colon of the bytes is one of a string or follows a key. If
-    the decoded strings and keys account for all of them, no key stood there twice.
-    """
-    if not value.isascii() or b"\\" in value or b"\x7f" in value or attributes is not None:
-        return None
-    try:
-        envelope = _STRUCTURED.decode(value)
-        data = envelope.data
-        _settle(data)
-        at = _instant(envelope.time)
-    except _UNREADABLE:
-        return None
-    if envelope.specversion != "1.0":
-        return None
-    canonical = _CANONICAL.encode(data)
-    colons = _REQUIRED_COUNT + envelope.id.count(":") + envelope.source.count(":") + envelope.time.count(":")
-    for name in _OPTIONAL:
-        if (text := getattr(envelope, name)) is not UNSET:
-            colons += 1 + text.count(":")
-    if value.count(b":") != colons + canonical.count(b":"):
-        return None
-    kind = _ENVELOPES[type(envelope)]
-    content = _content(kind, at, canonical)
-    return Event(kind, envelope.source, envelope.id, _utc(envelope.time, at), at, data, content, True)
-
-
-def _settle(data: Any) -> None:
-    """Check what the types cannot say, and put exact Decimals in the place of raw numbers."""
-    if not is_name(data.organization):
-        raise _invalid("data.organization", data.organization, f"is no name of the form {_NAME.pattern}")
-    if not is_name(data.project):
-        raise _invalid("data.project", data.project, f"is no name of the form {_NAME.pattern}")
-    if (cost := data.provider_cost) is not UNSET:
-        cost.amount = _quantity("data.provider_cost.amount", cost.amount)
-        if not _CURRENCY.fullmatch(cost.currency):
-            raise _invalid("data.provider_cost.currency", cost.currency, "is no code of three capital letters")
-    kind = type(data)
-    if kind is ModelUsage:
-        if data.seconds is not UNSET:
-            data.seconds = _quantity("data.seconds", data.seconds)
-        elif data.tokens is UNSET:
-            raise InvalidUsage(Rejected.INVALID_FIELD, "data has neither tokens nor seconds")
-    elif kind is CodeExecutionUsage:
-        for name in ("cpu_seconds", "memory_mb", "wall_seconds"):
-            setattr(data, name, _quantity(f"data.{name}", getattr(data, name)))
-    elif kind is TerminalUsage:
-        data.dimensions = {name: _quantity(f"data.dimensions.{name}", q) for name, q in data.dimensions.items()}
-
-
-def _quantity(path: str, raw: Any) -> Decimal:
-    text = bytes(raw).decode("ascii", "replace")
-    is_string = text[:1] == '"'
-    try:
-        value = number(text[1:-1] if is_string else text, before=16, after=18, exponent=not is_string)
-    except NotADecimal as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {error}") from None
-    if not 0 <= value <= QUANTITY_MAX:
-        raise _invalid(path, text, f"is not between 0 and {QUANTITY_MAX}")
-    return value
-
-
-def _instant(text: str) -> int:
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"time: {error}") from None
-
-
-def _utc(text: str, at: int) -> str:
-    return text if text[-1] == "Z" and text[10] == "T" else format_time(at)
-
-
-def _content(kind: str, at: int, canonical: bytes) -> bytes:
-    return blake2b(b"%b\n%d\n%b" % (kind.encode(), at, canonical), digest_size=8).digest()
-
-
-def _invalid(path: str, found: object, why: str) -> InvalidUsage:
-    return InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {str(found)[:60]!r} {why}")
-
-
-# --- the strict path
-
-
-class _DataOnly(Struct):
-    data: Raw
-
-
-_DATA_ONLY = msgspec.json.Decoder(type=_DataOnly)
-_NUMBER = object()
-
-
-def _examine(value: bytes, attributes: dict[str, str] | None) -> Event:
-    """The event, or the first reason why there is none, in the order of `Rejected`."""
-    document = _strict_json(value)
-    if attributes is None:
-        if not isinstance(document, dict):
-            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"a JSON {type(document).__name__}, not an object")
-        envelope = document
-    else:
-        envelope = attributes
-    _check_envelope(envelope)
-    if envelope["type"] not in USAGE_TYPES:
-        raise InvalidUsage(Rejected.UNKNOWN_TYPE, f"type {envelope['type'][:80]!r}")
-    at = _check_attributes(envelope)
-    if attributes is None and "data" not in document:
-        raise InvalidUsage(Rejected.INVALID_FIELD, "data is missing")
-    try:
-        data = _DATA[envelope["type"]].decode(value if attributes is not None else _DATA_ONLY.decode(value).data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"data: {error}") from None
-    _settle(data)
-    _check_strings("data", msgspec.to_builtins(data))
-    content = _content(envelope["type"], at, _CANONICAL.encode(data))
-    time = _utc(envelope["time"], at)
-    return Event(envelope["type"], envelope["source"], envelope["id"], time, at, data, content, False)
-
-
-def _strict_json(value: bytes) -> Any:
-    """What the bytes say, with numbers replaced (they are read elsewhere); raises `not_json` where JSON leaves doubt."""
-    try:
-        document = json.loads(
-            value.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_int=_a_number,
-            parse_float=_a_number,
-            parse_constant=_no_constant,
-        )
-    except (ValueError, RecursionError) as error:
-        raise InvalidUsage(Rejected.NOT_JSON, str(error)[:200]) from None
-    _check_depth(document, DEPTH_MAX)
-    return document
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
-    return found
-
-
-def _a_number(text: str) -> object:
-    return _NUMBER
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is no JSON")
-
-
-def _check_depth(value: Any, levels_left: int) -> None:
-    if isinstance(value, dict | list):
-        if levels_left == 0:
-            raise InvalidUsage(Rejected.NOT_JSON, f"nested more than {DEPTH_MAX} deep")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, levels_left - 1)
-
-
-def _check_envelope(envelope: Mapping[str, Any]) -> None:
-    if envelope.get("specversion") != "1.0":
-        raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"specversion {envelope.get('specversion')!r:.60}, not '1.0'")
-    if "data_base64" in envelope:
-        raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, "data_base64 is not read, data is")
-    for name in ("id", "source", "type"):
-        found = envelope.get(name)
-        if not isinstance(found, str) or not found:
-            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"{name} is not a string of at least one character")
-
-
-def _check_attributes(envelope: Mapping[str, Any]) -> int:
-    for name in ("id", "source"):
-        _check_strings(name, envelope[name])
-    if not isinstance(envelope.get("time"), str):
-        raise InvalidUsage(Rejected.INVALID_FIELD, "time is not a string")
-    return _instant(envelope["time"])
-
-
-def _check_strings(path: str, value: Any) -> None:
-    if isinstance(value, str):
-        if not 1 <= len(value.encode("utf-8", "surrogatepass")) <= STRING_BYTES_MAX:
-            raise _invalid(path, value, f"has not 1 to {STRING_BYTES_MAX} bytes")
-        if _CONTROL.search(value):
-            raise _invalid(path, value, "has a control character")
-        if any("\ud800" <= char <= "\udfff" for char in value):
-            raise _invalid(path, value.encode("ascii", "backslashreplace"), "has half a surrogate pair")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check_strings(path, key)
-            _check_strings(f"{path}.{key}", inner)
-            if path == "data.labels":
-                for text in (key, inner):
-                    if len(text.encode()) > LABEL_BYTES_MAX:
-                        raise _invalid(path, text, f"has over {LABEL_BYTES_MAX} bytes")

@@ -57,7 +57,7 @@ class Terms:
 
 
 class Priced(NamedTuple):
-    """A priced event: amounts by currency; `converted` has (list, net) for each reporting currency, in order."""
+    """A priced event: `lists` and `nets` are by currency, `converted` has (list, net) for each reporting currency, in order."""
 
     event: Event
     terms: Terms
@@ -65,8 +65,8 @@ class Priced(NamedTuple):
     lines: list[Line]
     synapses: Decimal
     neurons: Decimal
-    list: dict[str, Decimal]
-    net: dict[str, Decimal]
+    lists: dict[str, Decimal]
+    nets: dict[str, Decimal]
     converted: list[tuple[Decimal, Decimal]]
     fx: list[FxRate]
     billable: bool
@@ -113,7 +113,7 @@ def _terms_for(event: Event, book: Book, account: Account | None) -> Terms:
     tier_id = None if account is None else tier_at(account, event.at)
     sheet_id = book.policy.sheet_for(data.provider)
     key = (sheet_id, tier_id, rates_key(data))
-    terms = segment.terms.get(key)
+    terms: Terms | None = segment.terms.get(key)
     if terms is None:
         sheet = segment.sheets.get(sheet_id)
         if sheet is None:
@@ -121,7 +121,7 @@ def _terms_for(event: Event, book: Book, account: Account | None) -> Terms:
         terms = _compile(rates_for(sheet, data), sheet, tier_id, segment, book.policy)
         if not (terms.tier_is_unknown or terms.rates.no_multiplier):  # else hostile names would fill the memory
             segment.terms[key] = terms
-    return terms  # type: ignore[no-any-return]
+    return terms
 
 
 def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, policy: Policy) -> Terms:

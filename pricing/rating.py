@@ -73,7 +73,8 @@ class Rates(NamedTuple):
 
 def rates_for(sheet: Sheet, data: Any) -> Rates:
     """The rates for one kind of usage, or Missing (`no_price_for_model`, `no_price_for_operation`)."""
-    return _RATES[type(data)](sheet, data)
+    rates: Rates = _RATES[type(data)](sheet, data)
+    return rates
 
 
 def rates_key(data: Any) -> tuple[str, ...]:
@@ -193,7 +194,14 @@ def _terminal_rates(sheet: Sheet, data: TerminalUsage) -> Rates:
     return Rates(
         {
             name: Rate(
-                f"terminal.{name}", found.unit or name, None, None, found.price, PER_UNIT, found.currency, found.price
+                f"terminal.{name}",
+                found.unit or name,
+                None,
+                None,
+                found.price,
+                PER_UNIT,
+                found.currency,
+                found.price,
             )
             for name, found in sheet.terminal.items()
         }

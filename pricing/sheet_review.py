@@ -32,9 +32,7 @@ def diff_sheets(old: Sheet, new: Sheet) -> list[Difference]:
     """Every difference, by path (`models.ftg-3.0-pro.prices.input`), provenance left out."""
     before, after = dict(_leaves(_by_name(old), "")), dict(_leaves(_by_name(new), ""))
     return [
-        Difference(
-            path, _text(before.get(path)), _text(after.get(path)), _change(before.get(path), after.get(path))
-        )
+        Difference(path, _text(before.get(path)), _text(after.get(path)), _change(before.get(path), after.get(path)))
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path)
     ]
@@ -43,9 +41,7 @@ def diff_sheets(old: Sheet, new: Sheet) -> list[Difference]:
 def _by_name(sheet: Sheet) -> dict[str, Any]:
     fields = sheet.model_dump(exclude={"source", "models"}, exclude_none=True)
     fields["effective_from"] = format_time(sheet.effective_from)
-    fields["models"] = {
-        model.key: model.model_dump(exclude={"key"}, exclude_none=True) for model in sheet.models
-    }
+    fields["models"] = {model.key: model.model_dump(exclude={"key"}, exclude_none=True) for model in sheet.models}
     return fields
 
 
@@ -93,14 +89,10 @@ def _usual(low: str, high: str, below: str, above: str) -> _Usual:
 
 
 # Per 1M synapses. On the market of 2026 a token costs 0.01 (the smallest models) to 600 (the largest) per 1M.
-_MODEL_PRICE = _usual(
-    "0.001", "10000", "a price per token or per 1,000", "a price of more than 1M, or in cents"
-)
+_MODEL_PRICE = _usual("0.001", "10000", "a price per token or per 1,000", "a price of more than 1M, or in cents")
 # The dearest price of one model: a whole model below this is rather priced per 1,000.
 _MODEL_DEAREST = _usual("0.1", "10000", "prices per token or per 1,000", "prices of more than 1M")
-_NEURON_PRICE = _usual(
-    "0.05", "10000", "a price per neuron or per 1,000", "a price of more than 1M, or in cents"
-)
+_NEURON_PRICE = _usual("0.05", "10000", "a price per neuron or per 1,000", "a price of more than 1M, or in cents")
 # A model's price over its own input price: output is 1 to 20 times the input, a cache 0.02 to 2 times.
 _TO_INPUT = {
     "output": _usual(
@@ -184,9 +176,7 @@ def _unusual_model(model: Model) -> Iterator[str]:
     if dearest is not None and dearest < _MODEL_DEAREST.low:
         yield from _outside(path, dearest, _MODEL_DEAREST)
         return
-    unusual = [
-        w for kind, price in model.prices.items() for w in _outside(f"{path}.{kind}", price, _MODEL_PRICE)
-    ]
+    unusual = [w for kind, price in model.prices.items() for w in _outside(f"{path}.{kind}", price, _MODEL_PRICE)]
     if unusual:
         yield from unusual
         return
@@ -205,9 +195,7 @@ def _outside(path: str, value: Decimal | None, usual: _Usual) -> Iterator[str]:
     if not value or usual.low <= value <= usual.high:
         return
     bound, meant = (
-        (f"under {plain(usual.low)}", usual.below)
-        if value < usual.low
-        else (f"over {plain(usual.high)}", usual.above)
+        (f"under {plain(usual.low)}", usual.below) if value < usual.low else (f"over {plain(usual.high)}", usual.above)
     )
     yield f"{path}: {plain(value)} is {bound} and looks like a wrong unit: {meant}?"
 
@@ -249,8 +237,6 @@ def _missing_in_model(model: Model) -> Iterator[str]:
         if model.neurons_per_token is None:
             yield f"models.{model.key}.neurons_per_token: is missing, usage that needs it is parked"
         return
-    missing = [
-        kind for kind in ("input", "output", "cache_read", "cache_creation") if kind not in model.prices
-    ]
+    missing = [kind for kind in ("input", "output", "cache_read", "cache_creation") if kind not in model.prices]
     if missing:
         yield f"models.{model.key}.prices: no price for {', '.join(missing)}, usage that has them is parked"

@@ -48,9 +48,7 @@ def image_price(value: str | Decimal) -> Decimal | str:
 ImagePrice = Annotated[
     Decimal | ImagePriceSource,
     PlainValidator(image_price),
-    PlainSerializer(
-        lambda value: value if isinstance(value, str) else plain(value), return_type=str, when_used="json"
-    ),
+    PlainSerializer(lambda value: value if isinstance(value, str) else plain(value), return_type=str, when_used="json"),
     WithJsonSchema({"type": "string"}),
 ]
 

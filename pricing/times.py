@@ -51,12 +51,7 @@ def _parse(text: str) -> int:
     if match is None:
         raise ValueError(f"{text[:60]!r} is not an RFC 3339 time")
     year, month, day, hour, minute, second, fraction, sign, ahead_hours, ahead_minutes = match.groups()
-    if (
-        hour > "23"
-        or minute > "59"
-        or second > "59"
-        or (sign and (ahead_hours > "23" or ahead_minutes > "59"))
-    ):
+    if hour > "23" or minute > "59" or second > "59" or (sign and (ahead_hours > "23" or ahead_minutes > "59")):
         raise ValueError(f"{text[:60]!r} has no such hour, minute or second")
     try:
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY

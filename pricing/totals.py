@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from pricing.money import ZERO
-from pricing.pipeline import ONE, Priced, Terms
+from pricing.pipeline import Priced, Terms
+from pricing.rating import ONE
 from pricing.times import SECOND_NS
 
 HOUR_NS = 3600 * SECOND_NS

@@ -39,9 +39,7 @@ class Findings(NamedTuple):
     warnings: list[str]
 
 
-async def create_topics(
-    settings: Settings, partitions: int, replication_factor: int | None = None
-) -> list[str]:
+async def create_topics(settings: Settings, partitions: int, replication_factor: int | None = None) -> list[str]:
     """Create the topics that are missing and return their names, once every one of them can be used.
 
     `replication_factor` None: three, or as many as there are brokers, and any that existing topics have.
@@ -52,10 +50,7 @@ async def create_topics(
         wanted = settings.topics.specs(partitions, factor)
         existing = await cluster.describe([spec.name for spec in wanted])
         differing = [
-            phrase
-            for spec in wanted
-            if spec.name in existing
-            for phrase in _differences(spec, existing[spec.name])
+            phrase for spec in wanted if spec.name in existing for phrase in _differences(spec, existing[spec.name])
         ]
         differing += [
             f"topic {found.name}: replication factor is {found.replication_factor}, asked for is {factor}"
@@ -107,9 +102,7 @@ def _problems(settings: Settings, facts: Mapping[str, TopicFacts]) -> list[str]:
         if name not in facts:
             problems.append(f"topic {name} is missing")
             continue
-        problems += [
-            f"topic {name}: {phrase}" for phrase in config_differences(promised, facts[name].configs)
-        ]
+        problems += [f"topic {name}: {phrase}" for phrase in config_differences(promised, facts[name].configs)]
     return problems + _partition_problems(settings, facts)
 
 
@@ -184,16 +177,12 @@ class _Cluster:
         return found
 
     async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        answer = await self._ask(
-            DescribeConfigsRequest([(_TOPIC_RESOURCE, name, None) for name in names], False)
-        )
+        answer = await self._ask(DescribeConfigsRequest([(_TOPIC_RESOURCE, name, None) for name in names], False))
         configs = {}
         for code, message, _, name, entries in answer.resources:
             error = for_code(code)
             if error is TopicAuthorizationFailedError:
-                raise Refused(
-                    f"Kafka's ACLs do not allow to describe the settings of topic {name} (DescribeConfigs)"
-                )
+                raise Refused(f"Kafka's ACLs do not allow to describe the settings of topic {name} (DescribeConfigs)")
             if error is not NoError:
                 raise error(f"{name}: {message}")
             configs[name] = {entry[0]: entry[1] for entry in entries}
@@ -205,8 +194,7 @@ class _Cluster:
             return
         request = CreateTopicsRequest(
             create_topic_requests=[
-                (spec.name, spec.partitions, spec.replication_factor, [], list(spec.configs.items()))
-                for spec in specs
+                (spec.name, spec.partitions, spec.replication_factor, [], list(spec.configs.items())) for spec in specs
             ],
             timeout=self._timeout_ms,
             validate_only=False,

@@ -7,7 +7,7 @@ in quantities and amounts. Strings are escaped unless the event has proved that 
 from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import msgspec
 import orjson
@@ -25,8 +25,8 @@ _ECHOED = ("provider", "region", "user", "api_key_id", "service_tier", "not_bill
 _TEMPLATES_MAX = 20_000
 
 
-class Origin(NamedTuple):
-    """The raw record that an event came in."""
+class Origin(Protocol):
+    """Which raw record an event came in: a raw record is its own origin."""
 
     topic: str
     partition: int
@@ -75,9 +75,9 @@ class PricedWriter:
         quote = bare if event.plain else escaped
         constant = self._terms.get(priced.terms) or self._remember_terms(priced.terms)
         lines, adjustments = self._written_lines(priced)
-        lists = _amounts(priced.list)
-        nets = _amounts(priced.net)
-        dues = nets if priced.billable else _amounts(dict.fromkeys(priced.net, ZERO))
+        lists = _amounts(priced.lists)
+        nets = _amounts(priced.nets)
+        dues = nets if priced.billable else _amounts(dict.fromkeys(priced.nets, ZERO))
         converted = []
         for currency, (list_amount, net) in zip(self._report_currencies, priced.converted, strict=True):
             net_text = plain(net)
@@ -136,7 +136,10 @@ class PricedWriter:
         found = self._fx.get(id(rate))
         if found is None:
             text = f'{{"pair":"{rate.pair}","rate":"{plain(rate.rate)}","from":"{format_time(rate.from_ns)}"}}'
-            found = self._fx[id(rate)] = (rate, text)  # the rate is kept with its text, so that its id stays its own
+            found = self._fx[id(rate)] = (
+                rate,
+                text,
+            )  # the rate is kept with its text, so that its id stays its own
         return found[1]
 
 
@@ -224,7 +227,11 @@ def read_total(value: bytes) -> tuple[TotalKey, Total]:
     """What `write_total` has written, for a worker that takes it over."""
     found = orjson.loads(value)
     key = TotalKey(
-        found["organization"], found["project"], found["window"], parse_time(found["start"]), found.get("item")
+        found["organization"],
+        found["project"],
+        found["window"],
+        parse_time(found["start"]),
+        found.get("item"),
     )
     sums = Sums(
         events=found["events"],

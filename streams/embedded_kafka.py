@@ -158,13 +158,9 @@ class EmbeddedKafka:
             self.process = _start_keeper(self.folder, temporary)
             free_bytes = shutil.disk_usage(self.folder).free
             if free_bytes < _DISK_BYTES_MIN:
-                raise KafkaUnavailable(
-                    f"no disk for Kafka's data: {self.folder} has {free_bytes >> 20} MiB free"
-                )
+                raise KafkaUnavailable(f"no disk for Kafka's data: {self.folder} has {free_bytes >> 20} MiB free")
             (self.folder / "log4j2.properties").write_text(LOG4J)
-            (self.folder / "server.properties").write_text(
-                server_properties(self.folder, self._ports, self.config)
-            )
+            (self.folder / "server.properties").write_text(server_properties(self.folder, self._ports, self.config))
             self._format(jars)
         except OSError as error:
             raise KafkaUnavailable(f"Kafka's data folder cannot be made: {error}") from error
@@ -183,9 +179,7 @@ class EmbeddedKafka:
             capture_output=True, text=True, start_new_session=True, check=False,
         )  # fmt: skip
         if ran.returncode != 0:
-            raise KafkaUnavailable(
-                f"Kafka could not format its data folder: {last_problem(ran.stdout + ran.stderr)}"
-            )
+            raise KafkaUnavailable(f"Kafka could not format its data folder: {last_problem(ran.stdout + ran.stderr)}")
         if not self.format_options:
             made = Path(tempfile.mkdtemp(dir=cache_folder(), prefix="formatted."))
             shutil.copytree(data, made, dirs_exist_ok=True)
@@ -199,9 +193,7 @@ class EmbeddedKafka:
         return [self._java_path, *self.java_options, log, "-cp", f"{jars}/*"]
 
     def _run(self, jars: Path) -> None:
-        self._tell(
-            "start " + json.dumps([*self._java(jars), "kafka.Kafka", str(self.folder / "server.properties")])
-        )
+        self._tell("start " + json.dumps([*self._java(jars), "kafka.Kafka", str(self.folder / "server.properties")]))
         log_start = self.log_path.stat().st_size
         deadline = time.monotonic() + _READY_S
         self._listen(_STOP_S)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from pricing.events import VALUE_BYTES_MAX
+from pricing.reading import VALUE_BYTES_MAX
 from streams.codec import Origin
 
 Header = tuple[str, bytes]
@@ -57,7 +57,11 @@ def priced_headers(headers: Sequence[Header]) -> Headers:
 
 def origin_headers(origin: Origin) -> Headers:
     """The headers that name the raw record."""
-    return [(TOPIC, origin.topic.encode()), (PARTITION, b"%d" % origin.partition), (OFFSET, b"%d" % origin.offset)]
+    return [
+        (TOPIC, origin.topic.encode()),
+        (PARTITION, b"%d" % origin.partition),
+        (OFFSET, b"%d" % origin.offset),
+    ]
 
 
 def verdict_headers(reason: str, detail: str, origin: Origin, at: str) -> Headers:

@@ -30,9 +30,7 @@ class _Keeper:
 
     def start(self, argv: list[str]) -> None:
         with (self.folder / "broker.log").open("ab") as log:
-            self.broker = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
-            )
+            self.broker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
         _say(f"pid {self.broker.pid}")
 
     def stop(self) -> None:

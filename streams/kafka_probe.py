@@ -24,9 +24,7 @@ def is_free(port: int) -> bool:
 
 def check_free(name: str, port: int) -> None:
     if not is_free(port):
-        raise PortTaken(
-            f"port {port} of {HOST}, for the listener {name}, is taken by another program: choose another"
-        )
+        raise PortTaken(f"port {port} of {HOST}, for the listener {name}, is taken by another program: choose another")
 
 
 def answers_metadata(port: int) -> bool:
@@ -44,7 +42,5 @@ def answers_metadata(port: int) -> bool:
 def last_problem(log: str) -> str:
     """One line out of a log: the last that names an error, else the last."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [
-        at for at, line in enumerate(lines) if re.search(r"\b(ERROR|FATAL)\b|[Ee]xception|Error:", line)
-    ]
+    errors = [at for at, line in enumerate(lines) if re.search(r"\b(ERROR|FATAL)\b|[Ee]xception|Error:", line)]
     return (lines[errors[-1]] if errors else (lines or ["it said nothing"])[-1])[:400]

@@ -7,15 +7,15 @@ from collections import Counter as TallyOf
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from pricing.errors import Rejected, Unpriced
 from pricing.events import USAGE_TYPES
 from pricing.times import parse_time
+from streams.batch import Step
 from streams.state import State
-from streams.step import Step
 from streams.topics import Topics
 
 OUTCOMES = ("committed", "aborted", "unknown")
@@ -109,9 +109,7 @@ class Metrics:
         self.seen_ids = self._gauge("seen_ids", "Identities in memory for deduplication.")
 
     def _books(self) -> None:
-        self.book_info = self._gauge(
-            "book_info", "1 for each price sheet version in the books.", "id", "version"
-        )
+        self.book_info = self._gauge("book_info", "1 for each price sheet version in the books.", "id", "version")
         self.book_problems = self._counter("book_problems", "Publications that were ignored.")
         self.build_info = self._gauge("build_info", "1, with the version of this program.", "version")
 

@@ -109,9 +109,7 @@ def _of_model(model: type[BaseModel]) -> Schema:
 def _portable(part: Any) -> Any:
     if isinstance(part, dict):
         return {
-            name: value.replace(r"\z", "$")
-            if name == "pattern" and isinstance(value, str)
-            else _portable(value)
+            name: value.replace(r"\z", "$") if name == "pattern" and isinstance(value, str) else _portable(value)
             for name, value in part.items()
         }
     return [_portable(each) for each in part] if isinstance(part, list) else part

@@ -22,12 +22,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from streams.batch import OutRecord, Step
 from streams.errors import Refused
 from streams.kafka_errors import one_line
 from streams.reading import read_to
 from streams.settings import Settings
 from streams.state import Position, State, StateContradiction, restore
-from streams.step import OutRecord, Step
 
 BATCH_BYTES_MAX = 900_000
 STOP_TIMEOUT_S = 3.0
@@ -271,7 +271,7 @@ class Session:
             offsets = await self._send({parked: outputs.pop(parked)})
             step.complete(offsets[parked][: len(step.newly_parked)])
         changelog = (self._topics.state, self._partition)
-        records = [OutRecord(key, value, [], None) for key, value in state.records(step.changes)]
+        records: list[OutRecord] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
         sent = await self._send({changelog: records, **outputs})
         await producer.send_offsets_to_transaction(self._offsets(step.changes.position), self._settings.group)
         await producer.commit_transaction()
@@ -304,7 +304,9 @@ class Session:
                 batch = self._producer.create_batch()
                 batches.append(batch)
                 if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
-                    raise kafka.MessageSizeTooLargeError(f"a record with the key {key!r:.80} is over {BATCH_BYTES_MAX} bytes")
+                    raise kafka.MessageSizeTooLargeError(
+                        f"a record with the key {key!r:.80} is over {BATCH_BYTES_MAX} bytes"
+                    )
         for each in batches:
             each.close()
         return batches

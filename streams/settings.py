@@ -88,18 +88,14 @@ class Settings(BaseModel):
         description="name of this installation: group, transactional ids, source of priced events",
     )
 
-    sheets: _Sheets = Field(
-        {"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others"
-    )
+    sheets: _Sheets = Field({"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others")
     report_currencies: _Currencies = Field(
         ("USD",), description="currencies that amounts are converted into, with commas between; may be empty"
     )
     require_account: bool = Field(False, description="park events of organizations that have no tier")
     max_age_days: int = Field(35, ge=1, le=80, description="usage older than this on arrival is rejected")
 
-    commit_interval_ms: int = Field(
-        100, ge=1, le=60_000, description="longest time between two commits of a task"
-    )
+    commit_interval_ms: int = Field(100, ge=1, le=60_000, description="longest time between two commits of a task")
     batch_events_max: int = Field(5_000, ge=1, le=100_000, description="most records in one transaction")
     session_timeout_ms: int = Field(
         10_000, ge=6_000, le=1_800_000, description="a worker silent for so long loses its partitions"
@@ -110,9 +106,7 @@ class Settings(BaseModel):
     transaction_timeout_ms: int = Field(
         20_000, ge=1_000, le=900_000, description="the broker aborts a transaction open for so long"
     )
-    request_timeout_ms: int = Field(
-        10_000, ge=1_000, le=300_000, description="longest wait for one answer of a broker"
-    )
+    request_timeout_ms: int = Field(10_000, ge=1_000, le=300_000, description="longest wait for one answer of a broker")
 
     http_host: str = Field("127.0.0.1", min_length=1, description="address of /metrics, /livez and /readyz")
     http_port: int = Field(9464, ge=0, le=65_535, description="its port; 0: any free one")
@@ -127,9 +121,7 @@ class Settings(BaseModel):
     )
     sasl_username: _Text = Field(None, description="user name for SASL")
     sasl_password: _Secret = Field(None, description="password for SASL")
-    ssl_cafile: _File = Field(
-        None, description="PEM file of the authorities that sign brokers; unset: the system's"
-    )
+    ssl_cafile: _File = Field(None, description="PEM file of the authorities that sign brokers; unset: the system's")
     ssl_certfile: _File = Field(None, description="PEM file of this client's certificate")
     ssl_keyfile: _File = Field(None, description="PEM file of its key; unset: in the certificate's file")
     ssl_key_password: _Secret = Field(None, description="password of the key")
@@ -142,17 +134,13 @@ class Settings(BaseModel):
     def _security_is_consistent(self) -> Self:
         sasl, tls = self.security_protocol.startswith("SASL_"), self.security_protocol.endswith("SSL")
         if sasl and not (self.sasl_username and self.sasl_password):
-            raise ValueError(
-                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
-            )
+            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username and sasl_password")
         if not sasl and (self.sasl_username or self.sasl_password):
             raise ValueError(
                 f"sasl_username or sasl_password is set, but security_protocol is {self.security_protocol}"
             )
         if not tls and (self.ssl_cafile or self.ssl_certfile):
-            raise ValueError(
-                f"ssl_cafile or ssl_certfile is set, but security_protocol is {self.security_protocol}"
-            )
+            raise ValueError(f"ssl_cafile or ssl_certfile is set, but security_protocol is {self.security_protocol}")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ValueError("ssl_keyfile is set, but ssl_certfile is not")
         return self

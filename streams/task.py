@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from streams.batch import Inputs, Lane, Step, StepFailed
 from streams.books import Books
 from streams.codec import PricedWriter
 from streams.metrics import Metrics
@@ -20,7 +21,7 @@ from streams.partitions import partition_of
 from streams.session import Clients, Kept, Session
 from streams.settings import Settings
 from streams.state import State
-from streams.step import Inputs, Lane, Step, StepFailed, step
+from streams.step import Poison, step
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ class Shell:
 class Task:
     """Owns partition p of the inputs while the group says so."""
 
-    def __init__(self, shell: Shell, partition: int, interval_s: float, seek: Callable[[TopicPartition, int], Any]) -> None:
+    def __init__(
+        self, shell: Shell, partition: int, interval_s: float, seek: Callable[[TopicPartition, int], Any]
+    ) -> None:
         self.phase = Phase.CREATED
         self.partition = partition
         self.state: State | None = None
@@ -72,7 +75,12 @@ class Task:
         self._interval_s = interval_s
         self._session = Session(shell.clients, settings, partition, shell.partitions)
         self._lane = Lane(
-            partition, shell.partitions, settings.topics, partition_of, shell.writer, settings.max_age_days * DAY_NS
+            partition,
+            shell.partitions,
+            settings.topics,
+            partition_of,
+            shell.writer,
+            settings.max_age_days * DAY_NS,
         )
         self._queues: dict[str, list[ConsumerRecord]] = {topic: [] for topic in settings.topics.inputs}
         self._wake = asyncio.Event()
@@ -81,7 +89,7 @@ class Task:
         self._published: set[str] = set()
         self._cures: list[int] = []
         self._failed_once: set[tuple[str, int, int]] = set()
-        self._poison: frozenset[tuple[str, int, int]] = frozenset()
+        self._poison: Poison = frozenset()
 
     @property
     def parts(self) -> list[TopicPartition]:
@@ -190,7 +198,9 @@ class Task:
         if self._cures:
             offsets, self._cures = self._cures[:most], self._cures[most:]
             records = await self._session.read_parked(offsets)
-            return Inputs(cures=[(self.state.parked[offset], records[offset]) for offset in offsets if offset in records])
+            return Inputs(
+                cures=[(self.state.parked[offset], records[offset]) for offset in offsets if offset in records]
+            )
         taken = [queue[:most] for queue in self._queues.values()]
         for queue, batch in zip(self._queues.values(), taken, strict=True):
             del queue[: len(batch)]
@@ -220,7 +230,12 @@ class Task:
         while True:
             try:
                 return step(
-                    self.state, inputs, self._shell.books.current, self._lane, self._shell.clock_ms(), self._poison
+                    self.state,
+                    inputs,
+                    self._shell.books.current,
+                    self._lane,
+                    self._shell.clock_ms(),
+                    self._poison,
                 )
             except StepFailed as failed:
                 log.exception("partition %d: %s", self.partition, failed)

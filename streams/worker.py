@@ -34,7 +34,12 @@ class Worker:
     """One process of the group. `run` returns after `stop`, or raises Refused."""
 
     def __init__(
-        self, settings: Settings, clients: Clients, metrics: Metrics, partitions: int, clock_ms: Callable[[], int]
+        self,
+        settings: Settings,
+        clients: Clients,
+        metrics: Metrics,
+        partitions: int,
+        clock_ms: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -162,7 +167,9 @@ class Worker:
     async def _start(self) -> None:
         try:
             # It returns with the first assignment, for which the other members have their time.
-            async with asyncio.timeout((self._settings.request_timeout_ms + self._settings.rebalance_timeout_ms) / 1000):
+            async with asyncio.timeout(
+                (self._settings.request_timeout_ms + self._settings.rebalance_timeout_ms) / 1000
+            ):
                 await self._consumer.start()
         except (KafkaError, TimeoutError) as error:
             raise Refused(f"cannot join the group {self._settings.group}: {error!r}") from error
@@ -198,7 +205,11 @@ class Worker:
         while True:
             await asyncio.sleep(MEASURE_S)
             running = [task for task in self._tasks.values() if task.phase is Phase.RUNNING]
-            self._metrics.owned([self._phase(p).value for p in self._owners], [task.state for task in running if task.state], self._shell.clock_ms())
+            self._metrics.owned(
+                [self._phase(p).value for p in self._owners],
+                [task.state for task in running if task.state],
+                self._shell.clock_ms(),
+            )
             for task in running:
                 for part, position in zip(task.parts, task.positions, strict=True):
                     lag = max(0, (self._consumer.highwater(part) or 0) - position)

@@ -125,9 +125,7 @@ def _models(reading: Reading, root: Node) -> tuple[Model, ...]:
     return () if repeated else tuple(found)
 
 
-def _model(
-    reading: Reading, pricing: Node, key: str | None, id_: str | None, name: str | None
-) -> Model | None:
+def _model(reading: Reading, pricing: Node, key: str | None, id_: str | None, name: str | None) -> Model | None:
     category = _choice(reading, pricing, "category", re.compile("synapse|neuron"))
     currency = _choice(reading, pricing, "currency", _CURRENCY)
     per_second, per_token = (reading.number(pricing, field, MULTIPLIER_DIGITS) for field in _MODEL_NUMBERS)
@@ -177,9 +175,7 @@ def _code_execution(reading: Reading, root: Node) -> CodeExecution | None:
     if node is None:
         return None
     reading.unknown(node, (*_CODE_EXECUTION, _NEURON_PRICE))
-    numbers = {
-        ours: _number(reading, node, theirs, MULTIPLIER_DIGITS) for theirs, ours in _CODE_EXECUTION.items()
-    }
+    numbers = {ours: _number(reading, node, theirs, MULTIPLIER_DIGITS) for theirs, ours in _CODE_EXECUTION.items()}
     return CodeExecution(**numbers, neuron_price=_number(reading, node, _NEURON_PRICE, PRICE_DIGITS))
 
 

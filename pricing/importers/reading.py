@@ -81,9 +81,7 @@ class Reading:
             return None
         found = self._number(parent, key, digits)
         if found is not None and not 0 <= found <= HUNDRED:
-            self.problems.append(
-                f"{parent.at(key)}: must be from 0 to 100, found {shown(parent.fields[key])}"
-            )
+            self.problems.append(f"{parent.at(key)}: must be from 0 to 100, found {shown(parent.fields[key])}")
             return None
         return found
 

@@ -62,8 +62,7 @@ def _read_accounts(file: Path) -> list[Account]:
             before = lines.setdefault((account.organization, account.version), number)
             if before != number:
                 problems.append(
-                    f"line {number}: version {account.version} of {account.organization} "
-                    f"is on line {before} too"
+                    f"line {number}: version {account.version} of {account.organization} is on line {before} too"
                 )
             found.append(account)
     if problems:

@@ -200,6 +200,4 @@ def _cell(value: object) -> str:
 
 def printable(text: str, allowed: str = "") -> str:
     """`text` with control characters replaced, except the `allowed` ones: a terminal obeys them."""
-    return "".join(
-        char if char.isprintable() or char in allowed else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
+    return "".join(char if char.isprintable() or char in allowed else "\N{REPLACEMENT CHARACTER}" for char in text)

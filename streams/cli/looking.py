@@ -48,9 +48,7 @@ def totals(
     def belongs(key: str) -> bool:
         parts = key.split("/", 4)
         return (
-            len(parts) == (5 if items else 4)
-            and parts[1:3] == [project, window]
-            and organization in (None, parts[0])
+            len(parts) == (5 if items else 4) and parts[1:3] == [project, window] and organization in (None, parts[0])
         )
 
     last = run(_last_values(settings, settings.topics.totals, belongs))
@@ -199,9 +197,7 @@ def _rejected_row(record: ConsumerRecord) -> Row:
 
 def _ours(record: ConsumerRecord) -> Mapping[str, str]:
     """The headers that the worker added, without their prefix."""
-    return {
-        name[len(HEADER) :]: _text(value) or "" for name, value in record.headers if name.startswith(HEADER)
-    }
+    return {name[len(HEADER) :]: _text(value) or "" for name, value in record.headers if name.startswith(HEADER)}
 
 
 def _text(value: bytes | None) -> str | None:

@@ -39,9 +39,7 @@ def sheets() -> None:
 
 @sheets.command("import")
 @click.argument("place", metavar="FILE-or-URL")
-@click.option(
-    "--format", "form", type=click.Choice(list(IMPORTERS)), required=True, help="The document's format."
-)
+@click.option("--format", "form", type=click.Choice(list(IMPORTERS)), required=True, help="The document's format.")
 @click.option("--id", required=True, help="The sheet's id.")
 @click.option("--version", required=True, help="The sheet's version.")
 @click.option("--effective-from", type=TIME, required=True, help="From when it counts, RFC 3339.")
@@ -53,9 +51,7 @@ def sheets() -> None:
 @retroactive_option
 @click.option("--publish", "wanted", is_flag=True, help="Publish it; otherwise it is printed.")
 @with_settings
-def import_sheet(
-    settings: Settings, /, place: str, form: str, retroactive: bool, wanted: bool, **named: Any
-) -> None:
+def import_sheet(settings: Settings, /, place: str, form: str, retroactive: bool, wanted: bool, **named: Any) -> None:
     """Read a foreign price sheet; print it as a sheet, or publish it."""
     document = fetched(place, settings)
     options = ImportOptions(**named, location=document.location)
@@ -119,9 +115,7 @@ def list_sheets(settings: Settings, json: bool) -> None:
         for each in shelf(settings).book
         if each.sheet is not None
     ]
-    print_rows(
-        rows, json=json, columns=["id", "version", "effective_from", "published_at", "retroactive", "models"]
-    )
+    print_rows(rows, json=json, columns=["id", "version", "effective_from", "published_at", "retroactive", "models"])
 
 
 @sheets.command("show")
@@ -140,7 +134,7 @@ def show_sheet(settings: Settings, id_: str, version: str | None, json: bool) ->
     print_rows(
         (_model_row(model) for model in sheet.models),
         json=False,
-        columns=["model", "id", "category", "currency", *kinds, "neurons_per_token"],
+        columns=["model", "id", "category", "currency", *kinds, "synapses_per_second", "neurons_per_token"],
     )
     rest = sheet.model_copy(update={"models": (), "source": None})
     print_rows(
@@ -151,9 +145,7 @@ def show_sheet(settings: Settings, id_: str, version: str | None, json: bool) ->
 
 
 def _bare(sheet: Sheet) -> Sheet:
-    return Sheet(
-        id=sheet.id, version=sheet.version, effective_from=sheet.effective_from, currency=sheet.currency
-    )
+    return Sheet(id=sheet.id, version=sheet.version, effective_from=sheet.effective_from, currency=sheet.currency)
 
 
 def _model_row(model: Model) -> dict[str, str | None]:
@@ -163,6 +155,7 @@ def _model_row(model: Model) -> dict[str, str | None]:
         "category": model.category,
         "currency": model.currency,
         **{kind: plain(price) for kind, price in model.prices.items()},
+        "synapses_per_second": None if model.synapses_per_second is None else plain(model.synapses_per_second),
         "neurons_per_token": None if model.neurons_per_token is None else plain(model.neurons_per_token),
     }
 

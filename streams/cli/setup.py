@@ -15,9 +15,7 @@ def topics() -> None:
 
 
 @topics.command("create")
-@click.option(
-    "--partitions", type=click.IntRange(1, 10_000), default=12, show_default=True, help="Of each data topic."
-)
+@click.option("--partitions", type=click.IntRange(1, 10_000), default=12, show_default=True, help="Of each data topic.")
 @click.option(
     "--replication-factor",
     type=click.IntRange(1, 100),

@@ -80,7 +80,7 @@ def test_a_published_version_is_never_changed() -> None:
     assert not is_published(book, publication(sheet("2")))
     with pytest.raises(
         InvalidDocument,
-        match=r"published at 2026-11-01T00:00:00Z .* prices.input is 13.2 there and 13.3 here$",
+        match=r"published at 2026-11-01T00:00:00Z .*: models.pro.prices.input is 13.2 there and 13.3 here$",
     ):
         is_published(book, publication(sheet(price="13.3")))
 

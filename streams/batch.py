@@ -1,0 +1,102 @@
+"""What goes into a step and what comes out of it, as values: records, the settings that matter, the result."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from pricing.money import ZERO
+from streams.codec import PricedWriter
+from streams.headers import Headers
+from streams.state import Changes, ParkedEvent
+from streams.topics import Topics
+
+
+class InRecord(Protocol):
+    """A consumed record, as aiokafka has it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+# A record to publish: key, value, headers, timestamp in ms. A plain tuple, since one is made per event.
+OutRecord = tuple[bytes | None, bytes | None, Headers, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What a task is: its partition, and the settings that its decisions depend on. `partition_of` is murmur2."""
+
+    partition: int
+    partitions: int
+    topics: Topics
+    partition_of: Callable[[bytes, int], int]
+    writer: PricedWriter
+    max_age_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One batch, each in the order of its partition. `cures` are parked records to look at again."""
+
+    raw: Sequence[InRecord] = ()
+    rekeyed: Sequence[InRecord] = ()
+    accounts: Sequence[InRecord] = ()
+    cures: Sequence[tuple[ParkedEvent, InRecord]] = ()
+
+
+class StepFailed(Exception):
+    """The worker itself failed on a record: a bug. `origin` is where the record was read."""
+
+    def __init__(self, record: InRecord) -> None:
+        super().__init__(f"failed on {record.topic}-{record.partition} offset {record.offset}")
+        self.origin = (record.topic, record.partition, record.offset)
+
+
+@dataclass
+class Counts:
+    """What happened in a batch, for the metrics."""
+
+    consumed: Counter[str] = field(default_factory=Counter)
+    priced: Counter[str] = field(default_factory=Counter)
+    parked: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    duplicates: int = 0
+    released: int = 0
+    rekeyed: int = 0
+    accounts_ignored: list[str] = field(default_factory=list)
+    append_times_ms: list[int] = field(default_factory=list)
+
+    def add_amounts(self, due: Mapping[str, Decimal]) -> None:
+        """Amounts due, by currency."""
+        for currency, amount in due.items():
+            self.amounts[currency] = self.amounts.get(currency, ZERO) + amount
+
+
+@dataclass
+class Step:
+    """The result: what to publish by (topic, partition), and what to change in the state once it is committed.
+
+    `newly_parked` have no offset yet: their records are the first of the parked topic's, and `complete` takes the
+    offsets that they got.
+    """
+
+    outputs: dict[tuple[str, int], list[OutRecord]]
+    changes: Changes
+    newly_parked: list[ParkedEvent]
+    counts: Counts
+    now_ms: int
+
+    def complete(self, parked_offsets: Sequence[int]) -> None:
+        """File the newly parked events under the offsets of their records."""
+        for parked, offset in zip(self.newly_parked, parked_offsets, strict=True):
+            self.changes.parked[offset] = msgspec.structs.replace(parked, offset=offset)

@@ -1,0 +1,86 @@
+"""Records for what is not priced now: rejected, forwarded and parked ones, and the release of a parked one.
+
+All of them name the raw record, which for a forwarded one is what its headers say. Values stay as they came.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pricing.errors import Rejected
+from pricing.rating import Missing
+from streams import headers
+from streams.batch import InRecord, OutRecord
+from streams.codec import Origin
+from streams.headers import Header
+from streams.state import ParkedEvent
+
+
+class RawRecord(NamedTuple):
+    """Where a forwarded record came in."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Arrival(NamedTuple):
+    """A record with what is known of it as the raw one: its origin, append time, key, and the producer's headers."""
+
+    record: InRecord
+    origin: Origin
+    append_ms: int
+    key: bytes | None
+    headers: Sequence[Header]
+
+
+def raw_arrival(record: InRecord) -> Arrival:
+    """A record of the raw topic."""
+    return Arrival(record, record, record.timestamp, record.key, headers.incoming(record.headers))
+
+
+def forwarded_arrival(record: InRecord) -> Arrival:
+    """A record of the rekeyed topic, as the raw one that it was; without our headers it is taken as it is."""
+    found = dict(record.headers)
+    try:
+        origin = RawRecord(found[headers.TOPIC].decode(), int(found[headers.PARTITION]), int(found[headers.OFFSET]))
+        append_ms, key = int(found[headers.APPEND_TIME]), found.get(headers.KEY)
+    except (KeyError, ValueError):
+        return raw_arrival(record)
+    return Arrival(record, origin, append_ms, key, headers.forwarded(record.headers))
+
+
+def parked_arrival(record: InRecord) -> Arrival:
+    """A record of the parked topic, as the raw one that it was. Its timestamp is the raw record's append time."""
+    found = dict(record.headers)
+    origin = RawRecord(found[headers.TOPIC].decode(), int(found[headers.PARTITION]), int(found[headers.OFFSET]))
+    return Arrival(record, origin, record.timestamp, found.get(headers.KEY), headers.incoming(record.headers))
+
+
+def rejected(arrival: Arrival, reason: Rejected, detail: str, now: str) -> OutRecord:
+    """The dead letter; a value over 64 KiB is cut, a key over 16 KiB left out."""
+    value, described = headers.cut(arrival.record.value)
+    key = arrival.key
+    if key is not None and len(key) > headers.KEY_BYTES_MAX:
+        detail, key = f"{detail}; its key of {len(key)} bytes is left out", None
+    verdict = headers.verdict_headers(reason, detail, arrival.origin, now)
+    return key, value, [*headers.carried(arrival.headers), *verdict, *described], arrival.append_ms
+
+
+def forwarded(arrival: Arrival, key: bytes, now_ms: int) -> OutRecord:
+    """The record on its way to the partition of its organization, the `key`."""
+    append_time = (headers.APPEND_TIME, b"%d" % arrival.append_ms)
+    added = [*headers.origin_headers(arrival.origin), append_time, *headers.key_header(arrival.key)]
+    return key, arrival.record.value, [*headers.carried(arrival.headers), *added], now_ms
+
+
+def parked(arrival: Arrival, key: bytes, missing: Missing, now: str) -> OutRecord:
+    """The record that waits, whole."""
+    verdict = headers.verdict_headers(missing.reason, missing.detail, arrival.origin, now)
+    added = [*verdict, *headers.key_header(arrival.key)]
+    return key, arrival.record.value, [*headers.carried(arrival.headers), *added], arrival.append_ms
+
+
+def released(event: ParkedEvent, origin: Origin, now_ms: int) -> OutRecord:
+    """The record that says that a parked one has been priced."""
+    release = (headers.RELEASED, b"%d" % event.offset)
+    return event.organization.encode(), b"{}", [release, *headers.origin_headers(origin)], now_ms
