@@ -66,7 +66,7 @@ class Book:
         return sorted({sheet.effective_from for sheet in self.sheets} | {rate.from_ns for rate in self.fx})
 
     def _in_force(self, at: int) -> Segment:
-        """The version with the greatest `from` not after `at`; of equals the one published later (sorting is stable)."""
+        """The versions with the greatest `from` not after `at`; of equals the later published: sorting is stable."""
         by_from = sorted(self.sheets, key=lambda sheet: sheet.effective_from)
         sheets = {sheet.id: sheet for sheet in by_from if sheet.effective_from <= at}
         rates = sorted(self.fx, key=lambda rate: rate.from_ns)

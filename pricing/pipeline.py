@@ -57,7 +57,7 @@ class Terms:
 
 
 class Priced(NamedTuple):
-    """A priced event: `lists` and `nets` are by currency, `converted` has (list, net) for each reporting currency, in order."""
+    """A priced event: `lists` and `nets` by currency, `converted` as (list, net) for each reporting currency."""
 
     event: Event
     terms: Terms
@@ -101,7 +101,7 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     converted, fx = _convert(lists, nets, terms, book.policy)
     if terms.tier_is_unknown:
         raise Missing(Unpriced.UNKNOWN_TIER, f"tier {terms.tier_id} on sheet {book.policy.default_sheet}")
-    if account is None and book.policy.require_account:
+    if terms.tier_id is None and book.policy.require_account:
         raise Missing(Unpriced.ACCOUNT_REQUIRED, f"organization {data.organization}")
     billable = data.billable is not False
     return Priced(event, terms, _item(data, terms), lines, synapses, neurons, lists, nets, converted, fx, billable)

@@ -78,7 +78,7 @@ def rates_for(sheet: Sheet, data: Any) -> Rates:
 
 
 def rates_key(data: Any) -> tuple[str, ...]:
-    """What of the usage decides its rates, so that compiled ones can be kept: few keys on a sheet, however many events."""
+    """What of the usage decides its rates, so that compiled ones can be kept: few keys, however many events."""
     kind = type(data)
     if kind is ModelUsage:
         return (data.model, _priority(data))
@@ -155,7 +155,7 @@ def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
 
 
 def _image_price(sheet: Sheet, data: ImageUsage, model: Model | None) -> tuple[Decimal, str] | None:
-    """The price per 1M synapses and its currency; None where there is none. Missing: it is a model's, and none is known."""
+    """The price per 1M synapses and its currency; None: there is none. Missing: it is an unknown model's."""
     if not isinstance(sheet.image_price, str):
         return None if sheet.image_price is None else (sheet.image_price, sheet.currency)
     if model is None:

@@ -7,11 +7,13 @@ reason. Sources: CloudEvents 1.0 (JSON format and Kafka protocol binding), secti
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
 from hashlib import blake2b
-from typing import Any, Union
+from operator import or_
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -67,6 +69,8 @@ def _attributes_in(headers: Headers) -> dict[str, str] | None:
     binary = {}
     for key, value in headers:
         if key == "content-type":
+            if len(value or b"") > STRING_BYTES_MAX:
+                raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"content-type has over {STRING_BYTES_MAX} bytes")
             kind = bytes(value or b"").strip().lower()
             if kind.startswith(b"application/cloudevents-batch"):
                 raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, "batch mode, one event a record is read")
@@ -107,7 +111,7 @@ def _envelope(name: str, data: type[Usage]) -> type[Struct]:
 
 
 _ENVELOPES = {_envelope(name, data): name for name, data in USAGE_TYPES.items()}
-_STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=Union[tuple(_ENVELOPES)])
+_STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=reduce(or_, _ENVELOPES))
 _DATA = {name: msgspec.json.Decoder(type=data) for name, data in USAGE_TYPES.items()}
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidUsage)
@@ -168,6 +172,8 @@ def _settle(data: Any) -> None:
 def _quantity(path: str, raw: Any) -> Decimal:
     text = bytes(raw).decode("ascii", "replace")
     is_string = text[:1] == '"'
+    if is_string and "\\" in text:  # `Raw` is the text as it came, escapes and all
+        text = f'"{json.loads(text)}"'
     try:
         value = number(text[1:-1] if is_string else text, before=16, after=18, exponent=not is_string)
     except NotADecimal as error:
@@ -178,6 +184,8 @@ def _quantity(path: str, raw: Any) -> Decimal:
 
 
 def _instant(text: str) -> int:
+    if len(text) > STRING_BYTES_MAX:  # a fraction may have any number of digits
+        raise _invalid("time", text, f"has over {STRING_BYTES_MAX} bytes")
     try:
         return parse_time(text)
     except ValueError as error:
@@ -234,7 +242,7 @@ def _examine(value: bytes, attributes: dict[str, str] | None) -> Event:
 
 
 def _strict_json(value: bytes) -> Any:
-    """What the bytes say, with numbers replaced (they are read elsewhere); raises `not_json` where JSON leaves doubt."""
+    """What the bytes say, without numbers (they are read elsewhere); raises `not_json` where JSON leaves doubt."""
     try:
         document = json.loads(
             value.decode("utf-8"),
@@ -252,8 +260,7 @@ def _strict_json(value: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
     return found
 

@@ -10,9 +10,11 @@ from aiokafka import ConsumerRecord, TopicPartition
 from pricing.book import Book, Policy
 from pricing.book_records import Publication, parse_publication
 from pricing.errors import InvalidDocument
+from streams.clients import Clients, stop
+from streams.errors import Refused
+from streams.kafka_errors import classify
 from streams.metrics import Metrics
 from streams.reading import read_to
-from streams.session import Clients, classify
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ class Books:
                 await self._follow()
             except Exception as error:
                 meaning = classify(error)
-                if type(meaning).__name__ == "Refused":
+                if isinstance(meaning, Refused):
                     raise meaning from error
                 log.warning("books: %s; reading on in %g s", meaning, RETRY_S)
                 await asyncio.sleep(RETRY_S)
@@ -73,7 +75,7 @@ class Books:
             while True:
                 await self._poll(reader)
         finally:
-            await _give_up(reader, self._timeout_s)
+            await stop(reader)
 
     async def _poll(self, reader: Any) -> None:
         self.progress_at = asyncio.get_running_loop().time()
@@ -112,11 +114,3 @@ class Books:
             log.warning("books: offset %d is ignored: %s is published already", record.offset, publication.name)
         self._metrics.book_problems.inc()
         return None
-
-
-async def _give_up(reader: Any, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await reader.stop()
-    except Exception as error:
-        log.warning("books: the reader did not stop: %r", error)

@@ -1,10 +1,11 @@
-"""What errors of the Kafka client mean to an operator, in one line."""
+"""What errors of the Kafka client mean: to a task, by what has to follow; to an operator, in one line."""
 
 import ssl
 
 import aiokafka.errors as kafka
 
 from streams.errors import Refused
+from streams.state import StateContradiction
 
 # What the operator has to look at, by the class of error; the first class that fits counts.
 _MEANING: tuple[tuple[type[BaseException], str], ...] = (
@@ -33,3 +34,42 @@ def one_line(error: BaseException) -> str:
         return said
     meaning = next(meaning for each, meaning in _MEANING if isinstance(error, each))
     return f"{meaning}: {said}" if said else meaning
+
+
+class Fenced(Exception):
+    """Another producer has taken the transactional id: this one's partition is someone else's, or was."""
+
+
+class OutcomeUnknown(Exception):
+    """The transaction may have been committed or not; only the log knows."""
+
+
+# What starting over cannot mend: the operator has to.
+_FATAL = (
+    kafka.TopicAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
+    kafka.TransactionalIdAuthorizationFailed,
+    kafka.ClusterAuthorizationFailedError,
+    kafka.SaslAuthenticationFailed,
+    kafka.UnsupportedSaslMechanismError,
+    kafka.MessageSizeTooLargeError,
+    kafka.RecordListTooLargeError,
+    kafka.InvalidTopicError,
+    kafka.OffsetOutOfRangeError,
+    kafka.CorruptRecordException,
+    kafka.UnsupportedVersionError,
+)
+_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, AssertionError)
+
+
+def classify(error: BaseException) -> Exception:
+    """What an error of the client means: Fenced, OutcomeUnknown, or Refused with one line for the operator."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, StateContradiction):
+        return Refused(str(error))
+    if isinstance(error, _FATAL):
+        return Refused(one_line(error))
+    if isinstance(error, _FENCED):  # the state machine inside aiokafka is made of assertions
+        return Fenced(repr(error))
+    return OutcomeUnknown(repr(error))

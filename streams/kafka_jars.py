@@ -20,6 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from streams.errors import Refused
+
 KAFKA_VERSION = "4.3.1"
 JAVA_VERSION_MIN = 17
 
@@ -34,7 +36,7 @@ _DISK_BYTES_MIN = 3 * _JARS_BYTES
 _HTTP_TIMEOUT_S = 60
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailable(Refused):
     """No embedded Kafka can run here; the message is one line for a person, with what to do about it."""
 
 

@@ -4,6 +4,7 @@ All of them name the raw record, which for a forwarded one is what its headers s
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pricing.errors import Rejected
@@ -15,7 +16,8 @@ from streams.headers import Header
 from streams.state import ParkedEvent
 
 
-class RawRecord(NamedTuple):
+@dataclass(slots=True)
+class RawRecord:
     """Where a forwarded record came in."""
 
     topic: str

@@ -39,6 +39,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     rekeyed: int = -1
     accounts: int = -1
 
+    @property
+    def offsets(self) -> tuple[int, int, int]:
+        """The next offsets of the inputs, in the order of `Topics.inputs`."""
+        return self.raw, self.rekeyed, self.accounts
+
 
 class ParkedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that waits for a publication; `offset` is its record's on the parked topic, `waits` what may cure it."""
@@ -135,7 +140,7 @@ class State:
         return records
 
     def fold(self, changes: Changes) -> None:
-        """Take in what has been committed; the position last, so that a fold that failed half-way is not taken for done."""
+        """Take in what has been committed; the position last: a fold that failed half-way is not taken for done."""
         for day, rows in changes.seen.items():
             joined = b"".join(rows)
             self.seen.add(day, joined)

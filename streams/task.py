@@ -1,7 +1,7 @@
 """A task: one partition, its state and its session, from assignment to revocation.
 
-`CREATED -> RESTORING -> RUNNING -> CLOSED`; a task never goes back: after an error its worker makes a new one, if and when
-the error's class allows it. The loop is: wait for records or cures, `step`, commit, fold.
+`CREATED -> RESTORING -> RUNNING -> CLOSED`; a task never goes back: after an error its worker makes a new one, if and
+when the error's class allows it. The loop is: wait for records or cures, `step`, commit, fold.
 """
 
 import asyncio
@@ -15,10 +15,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.batch import Inputs, Lane, Step, StepFailed
 from streams.books import Books
+from streams.clients import Clients
 from streams.codec import PricedWriter
 from streams.metrics import Metrics
 from streams.partitions import partition_of
-from streams.session import Clients, Kept, Session
+from streams.restoring import Kept
+from streams.session import Session
 from streams.settings import Settings
 from streams.state import State
 from streams.step import Poison, step
@@ -100,7 +102,7 @@ class Task:
     def positions(self) -> tuple[int, int, int]:
         """The next offsets of the inputs, as committed."""
         assert self.state is not None
-        return self.state.position.raw, self.state.position.rekeyed, self.state.position.accounts
+        return self.state.position.offsets
 
     @property
     def has_room(self) -> bool:

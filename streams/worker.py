@@ -1,8 +1,8 @@
 """The worker: a member of the group that runs a task for every partition it is assigned, and starts them over by rule.
 
-Rebalances are eager, each join revokes everything. Revocation closes the tasks and waits for their running commits, while
-heartbeats go on; assignment only spawns, since aiokafka sends no heartbeat while it waits for that callback and swallows
-its exceptions.
+Rebalances are eager, each join revokes everything. Revocation closes the tasks and waits for their running commits,
+while heartbeats go on; assignment only spawns, since aiokafka sends no heartbeat while it waits for that callback and
+swallows its exceptions.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from streams.books import Books
+from streams.clients import Clients
 from streams.codec import PricedWriter
 from streams.errors import Refused
+from streams.kafka_errors import Fenced, OutcomeUnknown, classify
 from streams.metrics import Metrics
-from streams.session import Clients, Fenced, Kept, OutcomeUnknown, classify
+from streams.restoring import Kept
 from streams.settings import Settings
 from streams.task import Phase, Shell, Task
 
@@ -235,7 +237,7 @@ class Worker:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A loop that ends with an error ends the worker: Refused with its line, anything else as the bug that it is."""
+        """A loop that ends with an error ends the worker: Refused with its line, anything else as a bug."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = self._failure or error  # type: ignore[assignment]
             self._stopping.set()

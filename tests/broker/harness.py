@@ -1,21 +1,22 @@
 """What a test on a real Kafka does from outside: publish, produce, run workers as processes, read, and hold the account."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
+import inspect
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pricing.accounts import parse_account
@@ -28,36 +29,63 @@ from pricing.times import parse_time
 from streams.admin import create_topics
 from streams.bookshelf import publish, publish_accounts
 from streams.reading import read_topic
+from streams.session import KafkaClients
 from streams.settings import Settings
 from tests.oracle import Found, Oracle, Rate, Record, Sheet, account
-from tests.usage import RawRecord
+from tests.usage import RawRecord, encode, usage
 from tests.usage_samples import sample_accounts, sample_rates, sample_sheets
 
 PARTITIONS = 4
+PROGRAM = (sys.executable, "-m", "streams")
+
+
+# --- books and topics
 
 
 def settings_for(kafka: str, prefix: str, **more: Any) -> Settings:
-    """Settings of a test; workers take theirs from `environment`."""
-    return Settings(bootstrap_servers=kafka, topic_prefix=prefix, **more)
+    """Settings of a test; a worker gets the same ones by `WorkerProcess(settings)`."""
+    return Settings(bootstrap_servers=kafka, topic_prefix=prefix, http_port=0, **{"session_timeout_ms": 6_000, **more})
 
 
-async def publish_samples(settings: Settings, now_ms: int, *, cured: bool = False) -> None:
-    """The sample sheets, rates and accounts of the oracle."""
-    now = now_ms * 1_000_000
-    for sheet in sample_sheets(now_ms, cured):
-        await publish(settings, publication_of(_sheet(sheet), published_at=now, retroactive=True), now)
-    for rate in sample_rates(now_ms, cured):
-        await publish(settings, publication_of(_rate(rate), published_at=now, retroactive=True), now)
-    if not cured:
-        import json
+async def prepare(settings: Settings, now_ms: int, *, accounts: bool = True) -> None:
+    """Topics, the sample sheets and rates, and the sample accounts."""
+    await create_topics(settings, PARTITIONS)
+    await publish_sheets(settings, now_ms, sample_sheets(now_ms))
+    await publish_rates(settings, now_ms, sample_rates(now_ms))
+    if accounts:
+        await apply_accounts(settings, sample_accounts(now_ms).values())
 
-        accounts = [parse_account(json.dumps(each).encode()) for each in sample_accounts(now_ms).values()]
-        await publish_accounts(settings, accounts)
+
+async def publish_sheets(settings: Settings, now_ms: int, sheets: Iterable[Sheet]) -> None:
+    """Sheets as the oracle has them."""
+    for sheet in sheets:
+        publication = publication_of(_sheet(sheet), published_at=now_ms * 1_000_000, retroactive=True)
+        await publish(settings, publication, now_ms * 1_000_000)
+
+
+async def publish_rates(settings: Settings, now_ms: int, rates: Iterable[Rate]) -> None:
+    """Rates as the oracle has them."""
+    for rate in rates:
+        value = number(str(rate.rate), before=12, after=24)
+        fx = FxRate(pair=rate.pair, rate=value, from_ns=parse_time(rate.effective_from))
+        publication = publication_of(fx, published_at=now_ms * 1_000_000, retroactive=True)
+        await publish(settings, publication, now_ms * 1_000_000)
+
+
+async def publish_cures(settings: Settings, now_ms: int) -> None:
+    """What the cured oracle has and the other one has not."""
+    await publish_sheets(settings, now_ms, sample_sheets(now_ms, cured=True)[2:])
+    await publish_rates(settings, now_ms, sample_rates(now_ms, cured=True)[3:])
+
+
+async def apply_accounts(settings: Settings, accounts: Iterable[dict[str, Any]]) -> None:
+    """Accounts in their order."""
+    await publish_accounts(settings, [parse_account(json.dumps(each).encode()) for each in accounts])
 
 
 def _sheet(sheet: Sheet) -> Any:
     document = sheet.document if isinstance(sheet.document, bytes) else str(sheet.document).encode()
-    image_price = sheet.image_price
+    image_price: Any = sheet.image_price
     if image_price is not None and image_price[0].isdigit():
         image_price = number(image_price, before=12, after=24)
     options = ImportOptions(sheet.id, sheet.version, parse_time(sheet.effective_from), image_price)
@@ -66,182 +94,215 @@ def _sheet(sheet: Sheet) -> Any:
     return imported.sheet
 
 
-def _rate(rate: Rate) -> FxRate:
-    return FxRate(
-        pair=rate.pair, rate=number(str(rate.rate), before=12, after=24), from_ns=parse_time(rate.effective_from)
+# --- raw records
+
+
+def raw(partition: int, line: str) -> RawRecord:
+    """The event of a line (see `usage`), where a producer put it."""
+    return RawRecord(partition, line.split()[0].encode(), *encode(usage(line)))
+
+
+def clock_ms() -> int:
+    """Now."""
+    return time.time_ns() // 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def producer_of(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer of the outside world."""
+    made = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, linger_ms=5, max_request_size=2_000_000, **options
     )
-
-
-async def prepare(settings: Settings, now_ms: int) -> None:
-    """Topics and samples."""
-    await create_topics(settings, PARTITIONS)
-    await publish_samples(settings, now_ms)
-
-
-async def produce(settings: Settings, records: Iterable[RawRecord]) -> None:
-    """Raw records, as a producer would."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, linger_ms=5, max_request_size=2_000_000)
-    await producer.start()
+    await made.start()
     try:
-        sent = [
-            await producer.send(
-                settings.topics.raw, value=r.value, key=r.key, partition=r.partition, headers=list(r.headers)
-            )
-            for r in records
-        ]
-        await asyncio.gather(*sent)
+        yield made
     finally:
-        await producer.stop()
+        await made.stop()
+
+
+async def send_all(producer: AIOKafkaProducer, topic: str, records: Iterable[RawRecord]) -> None:
+    """Send in order and wait for all of them."""
+    sent = [
+        await producer.send(topic, value=r.value, key=r.key, partition=r.partition, headers=list(r.headers))
+        for r in records
+    ]
+    await asyncio.gather(*sent)
+
+
+async def produce(settings: Settings, records: Iterable[RawRecord], topic: str | None = None) -> None:
+    """Records on the raw topic, or another one, as a producer would."""
+    async with producer_of(settings) as producer:
+        await send_all(producer, topic or settings.topics.raw, records)
+
+
+@contextlib.asynccontextmanager
+async def sending(settings: Settings, records: Sequence[RawRecord], per_second: int) -> AsyncIterator[None]:
+    """Produce in the background at a rate, all of it by the end of the block."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        async with producer_of(settings, enable_idempotence=True) as producer:
+            for at in range(0, len(records), 20):
+                await send_all(producer, settings.topics.raw, records[at : at + 20])
+                await asyncio.sleep(started + at / per_second - loop.time())
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+
+
+# --- workers
 
 
 class WorkerProcess:
-    """`stream-pricing worker` as a child process; its log is kept for a failing test."""
+    """`stream-pricing worker` as a child process; its log is shown by `workers` when a test fails."""
 
-    def __init__(self, kafka: str, prefix: str, *options: str, **environment: str) -> None:
+    def __init__(self, settings: Settings, *options: str, python: Sequence[str] = ()) -> None:
         self.log = Path(tempfile.mkstemp(prefix="worker-", suffix=".log")[1])
-        variables = {
-            **os.environ,
-            "STREAM_PRICING_BOOTSTRAP_SERVERS": kafka,
-            "STREAM_PRICING_TOPIC_PREFIX": prefix,
-            "STREAM_PRICING_HTTP_PORT": "0",
-            "STREAM_PRICING_SESSION_TIMEOUT_MS": "6000",
-            **{f"STREAM_PRICING_{name.upper()}": value for name, value in environment.items()},
-        }
+        given = {name: getattr(settings, name) for name in settings.model_fields_set}
+        variables = {f"STREAM_PRICING_{name.upper()}": str(value) for name, value in given.items()}
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "streams", "worker", *options]
-            self.process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
+            command = [sys.executable, *python, *PROGRAM[1:], "worker", *options]
+            self.process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
 
     def send(self, number: int) -> None:
+        """A signal."""
         self.process.send_signal(number)
 
     def kill(self) -> None:
+        """SIGKILL."""
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout_s: float = 10) -> float:
-        """SIGTERM; how long it took."""
+    async def stop(self, timeout_s: float = 10) -> float:
+        """SIGTERM; how long it took to end well."""
         started = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout_s)
+        self.send(signal.SIGTERM)
+        assert await self.ended(timeout_s) == 0, self.text()
         return time.monotonic() - started
 
+    async def ended(self, timeout_s: float) -> int:
+        """Its exit code, once it has ended."""
+        await eventually(lambda: self.process.poll() is not None, timeout_s)
+        return int(self.process.returncode)
+
     def end(self) -> None:
+        """Away with it, in whatever state it is."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.kill()
         self.log.unlink(missing_ok=True)
 
-    def url(self, timeout_s: float = 30) -> str:
-        """Where its HTTP server is."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for line in self.log.read_text().splitlines():
-                if "metrics on " in line:
-                    return line.split("metrics on ")[1].removesuffix("/metrics")
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
-        raise AssertionError(f"no HTTP server after {timeout_s} s:\n{self.log.read_text()}")
+    def text(self) -> str:
+        """What it has said."""
+        return self.log.read_text()
 
-    def metrics(self) -> dict[str, float]:
-        """All samples by name and labels."""
-        with urllib.request.urlopen(self.url() + "/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-        rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, value in rows}
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page of its HTTP server; 0 while there is none."""
+        said = self.text().partition("metrics on ")[2].partition("/metrics\n")
+        return await asyncio.to_thread(page, said[0] + path) if said[1] else (0, "")
+
+    async def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        assert self.process.poll() is None, self.text()
+        return (await self.get("/readyz"))[0] == 200
+
+    async def metric(self, name: str) -> float:
+        """A sample by name and labels, without the prefix; 0 if it is not there."""
+        return (await self.metrics()).get(name, 0.0)
+
+    async def metrics(self) -> dict[str, float]:
+        """All samples by name and labels, without the prefix."""
+        rows = [line.rsplit(" ", 1) for line in (await self.get("/metrics"))[1].splitlines()]
+        ours = [row for row in rows if row[0].startswith("stream_pricing_")]
+        return {name.removeprefix("stream_pricing_"): float(value) for name, value in ours}
+
+    async def has_committed(self, transactions: int) -> None:
+        """Wait for so many transactions."""
+        name = 'transactions_total{outcome="committed"}'
+        await eventually(lambda: self._is_over(name, transactions), 40)
+
+    async def _is_over(self, name: str, least: float) -> bool:
+        return await self.metric(name) >= least
 
 
 @contextlib.contextmanager
-def workers(kafka: str, prefix: str, count: int = 1, **environment: str) -> Iterator[list[WorkerProcess]]:
-    """Workers that are gone afterwards, whatever happens; their logs are shown where the test fails."""
-    running = [WorkerProcess(kafka, prefix, **environment) for _ in range(count)]
+def workers(*started: WorkerProcess) -> Iterator[list[WorkerProcess]]:
+    """Workers (append those that are started later) that are gone afterwards; a failing test shows their logs."""
+    running = list(started)
     try:
         yield running
     except BaseException:
         for worker in running:
-            print(f"--- {worker.log}\n{worker.log.read_text()[-6000:]}")
+            print(f"--- pid {worker.process.pid}, exit code {worker.process.poll()}\n{worker.text()[-6000:]}")
         raise
     finally:
         for worker in running:
             worker.end()
 
 
+def page(url: str) -> tuple[int, str]:
+    """Status and body; 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+async def eventually(question: Callable[[], Any], timeout_s: float = 30, every_s: float = 0.05) -> Any:
+    """Ask until the answer, awaited if need be, is truthy."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = question()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
+        await asyncio.sleep(every_s)
+
+
+# --- what is there
+
+
 async def read(settings: Settings, topic: str) -> list[Record]:
     """All records that a read_committed reader sees."""
     found: list[Record] = []
 
-    def take(record: Any) -> None:
-        found.append(
-            Record(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.timestamp,
-                record.key,
-                record.value,
-                tuple(record.headers),
-            )
-        )
+    def take(r: Any) -> None:
+        found.append(Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)))
 
     await read_topic(settings, topic, on_record=take)
     return found
 
 
-async def settled(settings: Settings, expected: int, timeout_s: float = 60) -> Found:
-    """Wait until as many raw records have an outcome as expected or nothing moves, and return what is there."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = await look(settings)
-        group = await committed(settings)
-        if group >= expected or time.monotonic() > deadline:
-            return await look(settings) if group >= expected else found
-        await asyncio.sleep(0.3)
-
-
-async def committed(settings: Settings) -> int:
-    """How many raw records the group is past; rekeyed ones only once none is left."""
-    from aiokafka import TopicPartition
-
-    from streams.session import KafkaClients
-
-    clients = KafkaClients(settings)
-    raw = [TopicPartition(settings.topics.raw, p) for p in range(PARTITIONS)]
-    rekeyed = [TopicPartition(settings.topics.rekeyed, p) for p in range(PARTITIONS)]
-    try:
-        done = await clients.committed([*raw, *rekeyed])
-    except KafkaError:  # a group that has never been there has no coordinator yet
-        return -1
-    forwarded = await read(settings, settings.topics.rekeyed)
-    waiting = [r for r in forwarded if (done[TopicPartition(r.topic, r.partition)] or 0) <= r.offset]
-    return -1 if waiting else sum(done[part] or 0 for part in raw)
-
-
-async def look(settings: Settings) -> Found:
-    """Everything on the topics."""
+async def settled(settings: Settings, timeout_s: float = 60) -> Found:
+    """Everything on the topics, once the group has been past every record that it reads."""
+    await eventually(lambda: _is_settled(settings), timeout_s, 0.3)
     topics = settings.topics
     names = (topics.raw, topics.priced, topics.parked, topics.rejected, topics.totals)
-    raw, priced, parked, rejected, totals = [await read(settings, name) for name in names]
-    return Found(raw, priced, parked, rejected, totals, PARTITIONS, settings.app)
+    return Found(*[await read(settings, name) for name in names], PARTITIONS, settings.app)
 
 
-def must_account(found: Found, books: Sequence[Oracle]) -> None:
-    """Every raw record accounted for exactly once, amounts equal the oracle's, totals equal the sum."""
-    problems = account(found, list(books))
-    assert not problems, f"{len(problems)} problems, the first: " + "\n".join(problems[:10])
-
-
-@contextlib.asynccontextmanager
-async def sending(settings: Settings, records: Sequence[RawRecord], per_second: int) -> AsyncIterator[asyncio.Task[None]]:
-    """Produce in the background at a rate."""
-
-    async def run() -> None:
-        chunk = max(1, per_second // 20)
-        for at in range(0, len(records), chunk):
-            await produce(settings, records[at : at + chunk])
-            await asyncio.sleep(0.05)
-
-    task = asyncio.create_task(run())
+async def _is_settled(settings: Settings) -> bool:
+    parts = [TopicPartition(topic, p) for topic in settings.topics.inputs for p in range(PARTITIONS)]
     try:
-        yield task
-        await task
-    finally:
-        task.cancel()
+        done = await KafkaClients(settings).committed(parts)
+    except KafkaError:  # the group's coordinator is not there yet
+        return False
+    # Read after the offsets: what was forwarded up to then is seen.
+    found = [record for topic in settings.topics.inputs for record in await read(settings, topic)]
+    return all((done[TopicPartition(r.topic, r.partition)] or 0) > r.offset for r in found)
+
+
+def must_account(found: Found, *books: Oracle) -> None:
+    """Every raw record accounted for exactly once, amounts equal the oracle's, totals equal the sum."""
+    problems = account(found, books)
+    assert not problems, f"{len(problems)} problems, the first: " + "\n".join(problems[:10])

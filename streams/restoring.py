@@ -1,0 +1,155 @@
+"""What a partition's logs say, read as read_committed: its state, held against the group's offsets, and its accounts.
+
+Called with the old owner fenced: whatever is in the logs then is all that it has committed.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.clients import Clients, stop
+from streams.errors import Refused
+from streams.reading import read_to
+from streams.settings import Settings
+from streams.state import Position, State, restore
+
+
+class Kept(NamedTuple):
+    """A state in memory, and where the position record that it ends with lies in the changelog."""
+
+    state: State
+    position_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the logs say: the state, where its position lies, and the accounts that it has not taken in yet."""
+
+    state: State
+    position_at: int
+    accounts: list[ConsumerRecord]
+
+
+class PartitionLogs:
+    """The logs of one partition."""
+
+    def __init__(self, clients: Clients, settings: Settings, partition: int, partitions: int) -> None:
+        self._clients = clients
+        self._settings = settings
+        self._topics = settings.topics
+        self._partition = partition
+        self._partitions = partitions
+        self._timeout_s = settings.request_timeout_ms / 1000
+
+    async def restore(self, kept: Kept | None) -> Restored:
+        """Read the state, or take the kept one where it is still what the changelog ends with."""
+        reader = await self._reader()
+        try:
+            if kept is None or not await self._is_current(reader, kept):
+                kept = await self._read_state(reader)
+            state = kept.state
+            state.position = await self._checked(reader, state.position)
+            accounts: list[ConsumerRecord] = []
+            await self._read(reader, {self._part(self._topics.accounts): state.position.accounts}, accounts.append)
+            return Restored(state, kept.position_at, accounts)
+        finally:
+            await stop(reader)
+
+    async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
+        """The records at these offsets (ascending) of the parked topic; those that are gone are left out."""
+        wanted = set(offsets)
+        found: dict[int, ConsumerRecord] = {}
+
+        def keep(record: ConsumerRecord) -> None:
+            if record.offset in wanted:
+                found[record.offset] = record
+
+        reader = await self._reader()
+        try:
+            await self._read(reader, {self._part(self._topics.parked): offsets[0]}, keep, until=offsets[-1] + 1)
+        finally:
+            await stop(reader)
+        return found
+
+    async def _reader(self) -> Any:
+        reader = self._clients.reader()
+        async with asyncio.timeout(self._timeout_s):
+            await reader.start()
+        return reader
+
+    async def _read_state(self, reader: Any) -> Kept:
+        latest: dict[str, dict[bytes, bytes]] = {self._topics.state: {}, self._topics.totals: {}}
+        position_at = -1
+
+        def take(record: ConsumerRecord) -> None:
+            nonlocal position_at
+            values = latest[record.topic]
+            if record.value is None:
+                values.pop(record.key, None)
+            else:
+                values[record.key] = record.value
+            if record.key == b"position":
+                position_at = record.offset
+
+        await self._read(reader, {self._part(topic): 0 for topic in latest}, take)
+        changelog, totals = latest.values()
+        app, partition, partitions = self._settings.app, self._partition, self._partitions
+        return Kept(restore(changelog, totals, app=app, partition=partition, partitions=partitions), position_at)
+
+    async def _is_current(self, reader: Any, kept: Kept) -> bool:
+        """Whether the last position in the changelog is still the one that the kept state ends with."""
+        last: list[bytes] = []
+
+        def take(record: ConsumerRecord) -> None:
+            if record.key == b"position":
+                last.append(record.value)
+
+        await self._read(reader, {self._part(self._topics.state): kept.position_at}, take)
+        return bool(last) and last[-1] == msgspec.json.encode(kept.state.position)
+
+    async def _read(
+        self,
+        reader: Any,
+        starts: Mapping[TopicPartition, int],
+        take: Callable[[ConsumerRecord], None],
+        *,
+        until: int | None = None,
+    ) -> None:
+        """Read each partition from its start, or the log's if that is later, to its last stable offset as of now."""
+        parts = list(starts)
+        async with asyncio.timeout(self._timeout_s):
+            reader.assign(parts)
+            beginnings = await reader.beginning_offsets(parts)
+            ends = await reader.end_offsets(parts)
+        first = {part: max(start, beginnings[part]) for part, start in starts.items()}
+        for part in parts:
+            reader.seek(part, first[part])
+        last = {part: ends[part] if until is None else min(until, ends[part]) for part in parts}
+        await read_to(reader, {part: last[part] for part in parts if last[part] > first[part]}, take, self._timeout_s)
+
+    async def _checked(self, reader: Any, position: Position) -> Position:
+        """The position, held against the group's offsets and the logs; a new one begins at the beginning."""
+        parts = [self._part(topic) for topic in self._topics.inputs]
+        async with asyncio.timeout(self._timeout_s):
+            committed = await self._clients.committed(parts)
+            beginnings = await reader.beginning_offsets(parts)
+            ends = await reader.end_offsets(parts)
+        resolved = []
+        for part, offset in zip(parts, position.offsets, strict=True):
+            group = committed[part]
+            where = f"{part.topic}-{part.partition}"
+            if group is not None and group != offset:
+                state = "is empty" if offset < 0 else f"says {offset}"
+                raise Refused(f"group {self._settings.group} has offset {group} for {where}, but the state {state}")
+            if not offset < 0 and not beginnings[part] <= offset <= ends[part]:
+                raise Refused(f"{where} has offsets {beginnings[part]} to {ends[part]}, but the state is at {offset}")
+            resolved.append(beginnings[part] if offset < 0 else offset)
+        raw, rekeyed, accounts = resolved
+        return msgspec.structs.replace(position, raw=raw, rekeyed=rekeyed, accounts=accounts)
+
+    def _part(self, topic: str) -> TopicPartition:
+        return TopicPartition(topic, self._partition)
