@@ -7,7 +7,7 @@ section 2 of the contract; the envelope is CloudEvents 1.0.
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -35,7 +35,7 @@ class ProviderCost(Struct, forbid_unknown_fields=True):
 
 
 class Usage(Struct, forbid_unknown_fields=True, kw_only=True):
-    """`data` of every type; UNSET where the event does not say."""
+    """`data` of every type; UNSET where the event does not say. Strings stand first: `reading` relies on it."""
 
     organization: str
     project: str
@@ -44,10 +44,10 @@ class Usage(Struct, forbid_unknown_fields=True, kw_only=True):
     user: Text | UnsetType = UNSET
     api_key_id: Text | UnsetType = UNSET
     service_tier: Text | UnsetType = UNSET
+    not_billable_because: Text | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
     provider_cost: ProviderCost | UnsetType = UNSET
     billable: bool | UnsetType = UNSET
-    not_billable_because: Text | UnsetType = UNSET
 
 
 class ModelUsage(Usage, kw_only=True):
@@ -99,23 +99,27 @@ USAGE_TYPES: Mapping[str, type[Usage]] = {
 }
 
 
+class Envelope(NamedTuple):
+    """The attributes of the CloudEvent that matter, as given but for `time`, which is in UTC."""
+
+    type: str
+    source: str
+    id: str
+    time: str
+
+
 class Event:
     """One checked usage event. `at` is its instant in nanoseconds since 1970, `content` the hash that tells a re-sent
-    event from another one with its identity, `plain` whether its strings can stand in JSON without escapes."""
+    event from another one with its identity, `echo` the strings of `data` that every type has, as JSON members."""
 
-    __slots__ = ("at", "content", "data", "id", "plain", "source", "time", "type")
+    __slots__ = ("at", "content", "data", "echo", "id", "source", "time", "type")
 
-    def __init__(
-        self, type: str, source: str, id: str, time: str, at: int, data: Any, content: bytes, plain: bool
-    ) -> None:
-        self.type = type
-        self.source = source
-        self.id = id
-        self.time = time
+    def __init__(self, envelope: Envelope, at: int, data: Any, content: bytes, echo: str) -> None:
+        self.type, self.source, self.id, self.time = envelope
         self.at = at
         self.data = data
         self.content = content
-        self.plain = plain
+        self.echo = echo
 
     def fingerprint(self) -> bytes:
         """BLAKE2b-128 of the identity: organization, source and id, joined by a line feed."""

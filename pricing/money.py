@@ -72,15 +72,21 @@ def within(value: Decimal, *, before: int, after: int) -> Decimal:
     return value
 
 
-def plain(value: Decimal) -> str:
+def plain(value: int | Decimal) -> str:
     """The wire form: plain notation, no exponent, no `+`, no trailing zeros after the point, `0` for zero."""
     text = str(value)
     # str() is four times faster than format() and already plain for most amounts.
     if text[-1] != "0" and "E" not in text:
         return text
-    if not value:
-        return "0"
-    return format(value.normalize(EXACT), "f")
+    if type(value) is int:
+        return text
+    return format(value.normalize(EXACT), "f") if value else "0"
+
+
+def as_count(value: Decimal) -> int | Decimal:
+    """`value` as an int where it is one, for speed: both multiply exactly."""
+    count = int(value)
+    return count if count == value else value
 
 
 whole: Callable[[int], Decimal] = Decimal

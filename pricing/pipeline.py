@@ -7,6 +7,7 @@ raises `Missing`; nothing is rounded, and a price that is missing is never zero.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -28,22 +29,51 @@ from pricing.rating import ONE, SECONDS, Missing, Rate, Rates, rates_for, rates_
 from pricing.sheets import Sheet, Tier
 
 
-class Line(NamedTuple):
-    """One meter of an event. Amounts are in the rate's currency, exact."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A rate under an organization's discount: what one unit consumes, lists at and costs net."""
 
     rate: Rate
-    quantity: Decimal
-    consumed: Decimal | None
+    consumed: int | Decimal | None
     list: Decimal
     net: Decimal
+
+
+class Line:
+    """One meter of an event: amounts in the rate's currency, exact. `text` is for whoever writes it down.
+
+    Counts stay ints as long as they can: they multiply and print faster.
+    """
+
+    __slots__ = ("consumed", "list", "net", "quantity", "rate", "text")
+
+    def __init__(self, entry: Entry, quantity: int | Decimal) -> None:
+        exact = whole(quantity)
+        self.rate = entry.rate
+        self.quantity = quantity
+        self.consumed = None if entry.consumed is None else entry.consumed * quantity
+        self.list = entry.list * exact
+        self.net = entry.net * exact
+        self.text = ""
+
+
+# Small counts come again and again: of the 6,900 counts in 879 real provider responses 1,128 are distinct.
+_line = lru_cache(maxsize=16_384)(Line)
+
+
+class Conversion(NamedTuple):
+    """From the currency of a rate into a reporting one: `rate` is None where none is in force, `fx` its publication."""
+
+    rate: Decimal | None
+    fx: FxRate | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
     """All that decides the price of a kind of usage in a segment: sheet version, rates, discount, exchange rates.
 
-    `net` is the list price of a unit after the discount, by rate name; `fx` has, for each currency of the rates, one
-    rate per reporting currency: None where none is in force, `ONE` where it is the same currency.
+    `conversions` has one for each reporting currency, by the currency of the rates. `currency` is the only
+    one of the rates, None where they have several.
     """
 
     sheet: Sheet
@@ -51,20 +81,24 @@ class Terms:
     tier: Tier | None
     factor: Decimal
     rates: Rates
-    net: Mapping[str, Decimal]
-    fx: Mapping[str, tuple["FxRate | Decimal | None", ...]]
+    entries: tuple[tuple[str, Entry], ...]
+    any_token: Entry | None
+    conversions: Mapping[str, tuple[Conversion, ...]]
+    currency: str | None
     tier_is_unknown: bool
 
 
 class Priced(NamedTuple):
-    """A priced event: `lists` and `nets` by currency, `converted` as (list, net) for each reporting currency."""
+    """A priced event: `lists` and `nets` by currency, `converted` as (list, net) for each reporting currency.
+
+    `consumed` is in the unit of its rates, synapses or neurons.
+    """
 
     event: Event
     terms: Terms
     item: str
     lines: list[Line]
-    synapses: Decimal
-    neurons: Decimal
+    consumed: int | Decimal
     lists: dict[str, Decimal]
     nets: dict[str, Decimal]
     converted: list[tuple[Decimal, Decimal]]
@@ -82,29 +116,40 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     lines = _lines(data, terms)
     if terms.rates.no_multiplier:
         raise Missing(Unpriced.NO_MULTIPLIER, f"priority {data.priority} on sheet {_named(terms.sheet)}")
-    synapses = neurons = ZERO
-    lists: dict[str, Decimal] = {}
-    nets: dict[str, Decimal] = {}
-    for rate, _, consumed, list_amount, net_amount in lines:
-        currency = rate.currency
-        if currency in lists:
-            lists[currency] += list_amount
-            nets[currency] += net_amount
-        else:
-            lists[currency] = list_amount
-            nets[currency] = net_amount
-        if consumed is not None:
-            if rate.consumed_unit == "synapse":
-                synapses += consumed
-            else:
-                neurons += consumed
+    consumed, lists, nets = _sums(lines, terms)
     converted, fx = _convert(lists, nets, terms, book.policy)
     if terms.tier_is_unknown:
         raise Missing(Unpriced.UNKNOWN_TIER, f"tier {terms.tier_id} on sheet {book.policy.default_sheet}")
     if terms.tier_id is None and book.policy.require_account:
         raise Missing(Unpriced.ACCOUNT_REQUIRED, f"organization {data.organization}")
-    billable = data.billable is not False
-    return Priced(event, terms, _item(data, terms), lines, synapses, neurons, lists, nets, converted, fx, billable)
+    item = terms.rates.model or _item(data)
+    return Priced(event, terms, item, lines, consumed, lists, nets, converted, fx, data.billable is not False)
+
+
+def _sums(lines: list[Line], terms: Terms) -> tuple[int | Decimal, dict[str, Decimal], dict[str, Decimal]]:
+    """Units consumed (those of an event are all synapses or all neurons), list and net amounts by currency."""
+    if terms.currency is None:
+        return 0, *_sums_by_currency(lines)
+    if not lines:
+        return 0, {}, {}
+    consumed: int | Decimal = 0
+    list_sum = net_sum = ZERO
+    for line in lines:
+        if line.consumed is not None:
+            consumed += line.consumed
+        list_sum += line.list
+        net_sum += line.net
+    return consumed, {terms.currency: list_sum}, {terms.currency: net_sum}
+
+
+def _sums_by_currency(lines: list[Line]) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    lists: dict[str, Decimal] = {}
+    nets: dict[str, Decimal] = {}
+    for line in lines:
+        currency = line.rate.currency
+        lists[currency] = lists.get(currency, ZERO) + line.list
+        nets[currency] = nets.get(currency, ZERO) + line.net
+    return lists, nets
 
 
 def _terms_for(event: Event, book: Book, account: Account | None) -> Terms:
@@ -119,48 +164,69 @@ def _terms_for(event: Event, book: Book, account: Account | None) -> Terms:
         if sheet is None:
             raise Missing(Unpriced.NO_SHEET, f"sheet {sheet_id} at {event.time}")
         terms = _compile(rates_for(sheet, data), sheet, tier_id, segment, book.policy)
-        if not (terms.tier_is_unknown or terms.rates.no_multiplier):  # else hostile names would fill the memory
-            segment.terms[key] = terms
+        if not (terms.tier_is_unknown or terms.rates.no_multiplier or _names_unknown_model(data, terms)):
+            segment.terms[key] = terms  # the others are not kept: hostile names would fill the memory
     return terms
+
+
+def _names_unknown_model(data: Any, terms: Terms) -> bool:
+    return type(data) is ImageUsage and data.model is not UNSET and terms.rates.model is None
 
 
 def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, policy: Policy) -> Terms:
     default = segment.sheets.get(policy.default_sheet)
     tier = default.tiers.get(tier_id) if default is not None and tier_id is not None else None
     factor = ONE if tier is None else (HUNDRED - tier.discount_percentage) / HUNDRED
-    named = dict(rates.by_name)
-    if rates.any_token is not None:
-        named[""] = rates.any_token
-    net = {name: rate.list * factor for name, rate in named.items()}
-    fx = {
-        rate.currency: tuple(_rate_between(rate.currency, report, segment) for report in policy.report_currencies)
-        for rate in named.values()
+    entries = tuple((name, _entry(rate, factor)) for name, rate in rates.by_name.items())
+    any_token = None if rates.any_token is None else _entry(rates.any_token, factor)
+    used = [entry.rate for _, entry in entries]
+    currencies = {rate.currency for rate in used}
+    conversions = {
+        currency: tuple(_conversion(currency, report, segment) for report in policy.report_currencies)
+        for currency in currencies
     }
-    return Terms(sheet, tier_id, tier, factor, rates, net, fx, tier_id is not None and tier is None)
+    currency = currencies.pop() if len(currencies) == 1 else None
+    return Terms(
+        sheet=sheet,
+        tier_id=tier_id,
+        tier=tier,
+        factor=factor,
+        rates=rates,
+        entries=entries,
+        any_token=any_token,
+        conversions=conversions,
+        currency=currency,
+        tier_is_unknown=tier_id is not None and tier is None,
+    )
 
 
-def _rate_between(currency: str, report: str, segment: Segment) -> FxRate | Decimal | None:
-    return ONE if currency == report else segment.fx.get(f"{currency}/{report}")
+def _entry(rate: Rate, factor: Decimal) -> Entry:
+    return Entry(rate, rate.consumed, rate.list, rate.list * factor)
+
+
+def _conversion(currency: str, report: str, segment: Segment) -> Conversion:
+    if currency == report:
+        return Conversion(ONE, None)
+    fx = segment.fx.get(f"{currency}/{report}")
+    return Conversion(None if fx is None else fx.rate, fx)
 
 
 def _lines(data: Any, terms: Terms) -> list[Line]:
     """A line for every quantity above 0, tokens in the order of the sheet; Missing where one has no rate."""
     quantities = _quantities(data, terms.rates)
-    lines = []
+    entries = terms.entries
+    if type(data) is TerminalUsage:  # its dimensions stay in the order given
+        by_name = dict(entries)
+        entries = tuple((name, by_name[name]) for name in quantities if name in by_name)
+    lines: list[Line] = []
     seen = 0
-    net = terms.net
-    rates = terms.rates.by_name
-    if type(data) is TerminalUsage:
-        rates = {name: rates[name] for name in quantities if name in rates}
-    for name, rate in rates.items():
+    for name, entry in entries:
         quantity = quantities.get(name)
         if quantity is None:
             continue
         seen += 1
         if quantity:
-            exact = whole(quantity)
-            consumed = None if rate.consumed is None else rate.consumed * exact
-            lines.append(Line(rate, exact, consumed, rate.list * exact, net[name] * exact))
+            lines.append(_line(entry, quantity))
     if seen != len(quantities):
         lines += _other_lines(quantities, terms)
     return lines
@@ -168,16 +234,14 @@ def _lines(data: Any, terms: Terms) -> list[Line]:
 
 def _other_lines(quantities: Mapping[str, Any], terms: Terms) -> list[Line]:
     """Lines of names without a rate of their own: token kinds of a neuron model have one in common."""
-    lines = []
+    lines: list[Line] = []
     for name, quantity in quantities.items():
         if not quantity or name in terms.rates.by_name:
             continue
-        rate = terms.rates.any_token if name != SECONDS else None
-        if rate is None or rate.consumed is None:
+        entry = terms.any_token if name != SECONDS else None
+        if entry is None:
             raise Missing(Unpriced.NO_METER, f"{name.lstrip(chr(0))} on sheet {_named(terms.sheet)}")
-        exact = whole(quantity)
-        own = replace(rate, meter=name)
-        lines.append(Line(own, exact, rate.consumed * exact, rate.list * exact, terms.net[""] * exact))
+        lines.append(Line(replace(entry, rate=replace(entry.rate, meter=name)), quantity))
     return lines
 
 
@@ -205,28 +269,25 @@ def _convert(
     converted = []
     used = []
     for index, report in enumerate(policy.report_currencies):
-        list_amount = net_amount = ZERO
+        list_sum = net_sum = ZERO
         for currency, amount in lists.items():
             if not amount:
                 continue  # an amount of 0 needs no rate
-            rate = terms.fx[currency][index]
+            rate, fx = terms.conversions[currency][index]
             if rate is None:
                 raise Missing(Unpriced.NO_RATE, f"{currency}/{report}")
-            if isinstance(rate, FxRate):
-                used.append(rate)
-                rate = rate.rate
-            list_amount += amount * rate
-            net_amount += nets[currency] * rate
-        converted.append((list_amount, net_amount))
+            if fx is not None:
+                used.append(fx)
+            list_sum += amount * rate
+            net_sum += nets[currency] * rate
+        converted.append((list_sum, net_sum))
     return converted, used
 
 
-def _item(data: Any, terms: Terms) -> str:
+def _item(data: Any) -> str:
     kind = type(data)
-    if kind is ModelUsage:
-        return terms.rates.model or ""
     if kind is ImageUsage:
-        return terms.rates.model or f"image.{data.operation}"
+        return f"image.{data.operation}"
     if kind is ConnectorToolUsage:
         return f"connector.{data.connector}"
     return "code_execution" if kind is CodeExecutionUsage else "terminal"

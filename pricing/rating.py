@@ -20,7 +20,7 @@ from pricing.events import (
     ModelUsage,
     TerminalUsage,
 )
-from pricing.money import MILLION, ZERO, plain, whole
+from pricing.money import MILLION, ZERO, as_count, plain, whole
 from pricing.sheets import Model, Sheet
 
 TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output")
@@ -48,7 +48,7 @@ class Rate:
 
     meter: str
     unit: str
-    consumed: Decimal | None
+    consumed: int | Decimal | None
     consumed_unit: str | None
     price: Decimal
     per: str
@@ -60,7 +60,7 @@ class Rates(NamedTuple):
     """The rates of one item at one priority, by the name that quantities go by (a token kind, a dimension, …).
 
     `any_token` serves the token kinds that have no rate of their own. `no_multiplier` tells that the priority has none;
-    the rates are then there only to tell which meter lacks a price.
+    the rates are then there only to tell which meter lacks a price. Units consumed are synapses or all neurons.
     """
 
     by_name: Mapping[str, Rate]
@@ -69,6 +69,7 @@ class Rates(NamedTuple):
     model: str | None = None
     free_cpu_seconds: Decimal | None = None
     free_memory_mb: Decimal | None = None
+    is_in_neurons: bool = False
 
 
 def rates_for(sheet: Sheet, data: Any) -> Rates:
@@ -104,11 +105,11 @@ def _line_order(kind: str) -> tuple[int, str]:
 
 
 def _synapse_rate(meter: str, unit: str, synapses: Decimal, price: Decimal, currency: str) -> Rate:
-    return Rate(meter, unit, synapses, "synapse", price, PER_MILLION, currency, synapses * price / MILLION)
+    return Rate(meter, unit, as_count(synapses), "synapse", price, PER_MILLION, currency, synapses * price / MILLION)
 
 
 def _neuron_rate(meter: str, unit: str, neurons: Decimal, price: Decimal, currency: str) -> Rate:
-    return Rate(meter, unit, neurons, "neuron", price, PER_MILLION, currency, neurons * price / MILLION)
+    return Rate(meter, unit, as_count(neurons), "neuron", price, PER_MILLION, currency, neurons * price / MILLION)
 
 
 def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
@@ -135,7 +136,9 @@ def _neuron_model_rates(sheet: Sheet, model: Model) -> Rates:
     if model.neurons_per_token is None or sheet.neuron_price is None:
         return Rates({}, model=model.key)
     rate = _neuron_rate("", "token", model.neurons_per_token, sheet.neuron_price, sheet.currency)
-    return Rates({kind: replace(rate, meter=kind) for kind in TOKEN_KINDS}, any_token=rate, model=model.key)
+    return Rates(
+        {kind: replace(rate, meter=kind) for kind in TOKEN_KINDS}, any_token=rate, model=model.key, is_in_neurons=True
+    )
 
 
 def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
@@ -179,7 +182,12 @@ def _code_execution_rates(sheet: Sheet, data: CodeExecutionUsage) -> Rates:
         if neurons is not None and free is not None:
             meter = f"code_execution.{name}"
             rates[name] = _neuron_rate(meter, unit, neurons, section.neuron_price, sheet.currency)
-    return Rates(rates, free_cpu_seconds=section.cpu_free_seconds, free_memory_mb=section.memory_free_mb)
+    return Rates(
+        rates,
+        free_cpu_seconds=section.cpu_free_seconds,
+        free_memory_mb=section.memory_free_mb,
+        is_in_neurons=True,
+    )
 
 
 def _connector_rates(sheet: Sheet, data: ConnectorToolUsage) -> Rates:
@@ -187,7 +195,7 @@ def _connector_rates(sheet: Sheet, data: ConnectorToolUsage) -> Rates:
     if section is None or section.multiplier is None or section.neuron_price is None:
         return Rates({})
     rate = _neuron_rate("connector", "execution", section.multiplier, section.neuron_price, sheet.currency)
-    return Rates({"executions": rate})
+    return Rates({"executions": rate}, is_in_neurons=True)
 
 
 def _terminal_rates(sheet: Sheet, data: TerminalUsage) -> Rates:

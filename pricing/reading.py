@@ -26,6 +26,7 @@ from pricing.events import (
     STRING_BYTES_MAX,
     USAGE_TYPES,
     CodeExecutionUsage,
+    Envelope,
     Event,
     ModelUsage,
     TerminalUsage,
@@ -113,6 +114,7 @@ def _envelope(name: str, data: type[Usage]) -> type[Struct]:
 _ENVELOPES = {_envelope(name, data): name for name, data in USAGE_TYPES.items()}
 _STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=reduce(or_, _ENVELOPES))
 _DATA = {name: msgspec.json.Decoder(type=data) for name, data in USAGE_TYPES.items()}
+_FIRST_OF_ITS_OWN = {data: f',"{next(iter(data.__annotations__))}":'.encode() for data in USAGE_TYPES.values()}
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidUsage)
 
@@ -142,8 +144,8 @@ def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
     if value.count(b":") != colons + canonical.count(b":"):
         return None
     kind = _ENVELOPES[type(envelope)]
-    content = _content(kind, at, canonical)
-    return Event(kind, envelope.source, envelope.id, _utc(envelope.time, at), at, data, content, True)
+    found = Envelope(kind, envelope.source, envelope.id, _utc(envelope.time, at))
+    return Event(found, at, data, _content(kind, at, canonical), _echo(canonical, data))
 
 
 def _settle(data: Any) -> None:
@@ -200,6 +202,19 @@ def _content(kind: str, at: int, canonical: bytes) -> bytes:
     return blake2b(b"%b\n%d\n%b" % (kind.encode(), at, canonical), digest_size=8).digest()
 
 
+def _echo(canonical: bytes, data: Any) -> str:
+    """The strings that every type has, cut from the canonical JSON: they stand before its first other member."""
+    if data.labels is not UNSET:
+        end = b',"labels":'
+    elif data.provider_cost is not UNSET:
+        end = b',"provider_cost":'
+    elif data.billable is not UNSET:
+        end = b',"billable":'
+    else:
+        end = _FIRST_OF_ITS_OWN[type(data)]
+    return canonical[1 : canonical.index(end)].decode()
+
+
 def _invalid(path: str, found: object, why: str) -> InvalidUsage:
     return InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {str(found)[:60]!r} {why}")
 
@@ -236,9 +251,10 @@ def _examine(value: bytes, attributes: dict[str, str] | None) -> Event:
         raise InvalidUsage(Rejected.INVALID_FIELD, f"data: {error}") from None
     _settle(data)
     _check_strings("data", msgspec.to_builtins(data))
-    content = _content(envelope["type"], at, _CANONICAL.encode(data))
-    time = _utc(envelope["time"], at)
-    return Event(envelope["type"], envelope["source"], envelope["id"], time, at, data, content, False)
+    canonical = _CANONICAL.encode(data)
+    kind = envelope["type"]
+    found = Envelope(kind, envelope["source"], envelope["id"], _utc(envelope["time"], at))
+    return Event(found, at, data, _content(kind, at, canonical), _echo(canonical, data))
 
 
 def _strict_json(value: bytes) -> Any:

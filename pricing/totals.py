@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from pricing.money import ZERO
+from pricing.money import ZERO, whole
 from pricing.pipeline import Priced, Terms
-from pricing.rating import ONE
+from pricing.rating import Rate
 from pricing.times import SECOND_NS
 
 HOUR_NS = 3600 * SECOND_NS
@@ -136,7 +136,7 @@ class _Leaf:
 
     def __init__(self) -> None:
         self.events = 0
-        self.quantities: dict[Any, Decimal] = {}
+        self.quantities: dict[Rate, int | Decimal] = {}
         self.provider_cost: Amounts = {}
 
     def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
@@ -144,15 +144,16 @@ class _Leaf:
         lists: Amounts = {}
         nets: Amounts = {}
         consumed = {"synapse": ZERO, "neuron": ZERO, None: ZERO}
-        tokens = ZERO
-        for rate, quantity in self.quantities.items():
+        tokens = 0
+        for rate, used in self.quantities.items():
+            quantity = whole(used)
             amount = rate.list * quantity
             _add(quantities, rate.meter, quantity)
             _add(lists, rate.currency, amount)
             _add(nets, rate.currency, amount * terms.factor)
-            consumed[rate.consumed_unit] += (rate.consumed or ZERO) * quantity
+            consumed[rate.consumed_unit] += quantity * (rate.consumed or ZERO)
             if rate.unit == "token":
-                tokens += quantity
+                tokens += int(used)
         converted = {}
         for index, report in enumerate(report_currencies):
             list_amount = _converted(lists, terms, index)
@@ -161,7 +162,7 @@ class _Leaf:
         return Sums(
             events=self.events,
             not_billable_events=0 if billable else self.events,
-            tokens=int(tokens),
+            tokens=tokens,
             synapses=consumed["synapse"],
             neurons=consumed["neuron"],
             quantities=quantities,
@@ -176,9 +177,9 @@ class _Leaf:
 def _converted(amounts: Amounts, terms: Terms, index: int) -> Decimal:
     total = ZERO
     for currency, amount in amounts.items():
-        rate = terms.fx[currency][index]
+        rate = terms.conversions[currency][index].rate
         if amount and rate is not None:
-            total += amount * (rate if rate is ONE else rate.rate)  # type: ignore[union-attr]
+            total += amount * rate
     return total
 
 

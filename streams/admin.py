@@ -23,6 +23,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
+from streams.rights import check_rights
 from streams.settings import Settings
 from streams.topics import TopicFacts, TopicSpec, config_differences
 
@@ -78,9 +79,14 @@ async def check_topics(settings: Settings) -> Findings:
 
 async def verify_for_worker(settings: Settings) -> int:
     """The number of partitions of the data topics. Refused where a worker could not keep its promises."""
-    topics = settings.topics
     async with _cluster(settings) as cluster:
-        facts = await cluster.describe(list(topics.configs()))
+        partitions = _verified(settings, await cluster.describe(list(settings.topics.configs())))
+        await cluster.check_rights(settings, partitions)
+    return partitions
+
+
+def _verified(settings: Settings, facts: Mapping[str, TopicFacts]) -> int:
+    topics = settings.topics
     missing = [name for name in topics.configs() if name not in facts]
     if missing:
         raise Refused(f"missing topics: {', '.join(missing)}; `stream-pricing topics create` makes them")
@@ -147,7 +153,7 @@ async def partition_count(settings: Settings, topic: str) -> int:
 
 
 class _Cluster:
-    """Four questions to a cluster."""
+    """Questions to a cluster."""
 
     def __init__(self, client: AIOKafkaClient, timeout_ms: int) -> None:
         self._client = client
@@ -187,6 +193,10 @@ class _Cluster:
                 raise error(f"{name}: {message}")
             configs[name] = {entry[0]: entry[1] for entry in entries}
         return configs
+
+    async def check_rights(self, settings: Settings, partitions: int) -> None:
+        """Refused: what the ACLs do not allow a worker."""
+        await check_rights(self._client, settings, partitions)
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         """Create them; Refused names each topic that the cluster did not create, and why."""

@@ -72,7 +72,7 @@ class _Lane:
     def _batches(self, records: list[ConsumerRecord]) -> list[Any]:
         batches = [self._producer.create_batch()]
         for record in records:
-            copy = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+            copy = {"key": record.key, "value": record.value, "timestamp": None, "headers": list(record.headers)}
             if batches[-1].append(**copy) is None:
                 batches.append(self._producer.create_batch())
                 batches[-1].append(**copy)

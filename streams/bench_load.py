@@ -6,8 +6,9 @@ The backlog reads like a stream of 2,000 events a second that ended just now: it
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -18,6 +19,7 @@ from streams.settings import Settings
 
 ORGANIZATIONS = 200
 PROJECTS = 3
+MODELS_OF_A_PROJECT = 2
 MODELS = ("ftg-3.0-pro", "ftg-3.0", "ftg-3.0-mini", "ftg-3.0-code")
 PRIORITIES = ("default", "default", "default", "low", "high")
 STREAM_PER_S = 2_000
@@ -50,21 +52,23 @@ def usage(first: int, count: int, last_at: int, seed: int = 1) -> Iterator[Usage
     rng = random.Random(seed * 1_000_003 + first)
     step = 1_000_000_000 // STREAM_PER_S
     for number in range(first, first + count):
-        organization = f"org_{rng.randrange(ORGANIZATIONS):03d}"
+        organization = f"org_{int(rng.random() * ORGANIZATIONS):03d}"
         at = last_at - (first + count - 1 - number) * step
-        yield Usage(organization.encode(), _event(rng, number, organization, format_time(at // 10**6 * 10**6)))
+        time = format_time(at // 1_000_000 * 1_000_000)
+        yield Usage(organization.encode(), _event(rng.random, number, organization, time))
 
 
-def _event(rng: random.Random, number: int, organization: str, time: str) -> bytes:
-    project = f"proj_{rng.randrange(PROJECTS)}"
+def _event(dice: Callable[[], float], number: int, organization: str, time: str) -> bytes:
+    project = int(dice() * PROJECTS)
+    model = MODELS[project + int(dice() * MODELS_OF_A_PROJECT)]
     return (
         f'{{"specversion":"1.0","id":"01JDBENCH{number:017d}","source":"gateway/eu-{number % 4}",'
-        f'"type":"ai.usage.model.v1","time":"{time}","subject":"{project}","data":{{"organization":"{organization}",'
-        f'"project":"{project}","provider":"aitronos","model":"{rng.choice(MODELS)}",'
-        f'"priority":"{rng.choice(PRIORITIES)}","region":"eu-central-1","user":"user_{rng.randrange(10_000):06d}",'
-        f'"api_key_id":"key_{organization}_{rng.randrange(5)}","service_tier":"standard",'
-        f'"tokens":{{"input":{rng.randrange(1, 8_000)},"cache_read":{rng.randrange(1, 20_000)},'
-        f'"cache_creation":{rng.randrange(1, 2_000)},"output":{rng.randrange(1, 3_000)}}},'
+        f'"type":"ai.usage.model.v1","time":"{time}","subject":"proj_{project}","data":{{"organization":"{organization}",'
+        f'"project":"proj_{project}","provider":"aitronos","model":"{model}",'
+        f'"priority":"{PRIORITIES[int(dice() * len(PRIORITIES))]}","region":"eu-central-1",'
+        f'"user":"user_{int(dice() * 10_000):06d}","api_key_id":"key_{organization}_{number % 5}",'
+        f'"tokens":{{"input":{int(dice() * 8_000) + 1},"cache_read":{int(dice() * 20_000) + 1},'
+        f'"cache_creation":{int(dice() * 2_000) + 1},"output":{int(dice() * 3_000) + 1}}},'
         f'"labels":{{"team":"platform","environment":"production"}}}}}}'
     ).encode()
 
@@ -111,7 +115,7 @@ async def send_chunk(
     producer: AIOKafkaProducer, topic: str, partitions: int, events: Iterator[Usage]
 ) -> list[Appended]:
     """Append events in as few batches as possible, each on its organization's partition."""
-    batches = defaultdict(lambda: [producer.create_batch()])
+    batches: dict[int, list[Any]] = defaultdict(lambda: [producer.create_batch()])
     for event in events:
         filling = batches[partition_of(event.organization, partitions)]
         if filling[-1].append(key=event.organization, value=event.value, timestamp=None, headers=_HEADERS) is None:

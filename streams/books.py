@@ -71,6 +71,7 @@ class Books:
             if end > self._next:
                 await read_to(reader, {self._part: end}, found.append, self._timeout_s)
             self._take(found)
+            reader.seek(self._part, self._next)  # what came after that end, in the same answer, was passed over
             self.ready.set()
             while True:
                 await self._poll(reader)

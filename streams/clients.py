@@ -81,6 +81,7 @@ class GroupConsumer:
         self.getmany = self._consumer.getmany
         self.assignment = self._consumer.assignment
         self.highwater = self._consumer.highwater
+        self.position = self._consumer.position
         self.stop = self._consumer.stop
 
     async def start(self) -> None:

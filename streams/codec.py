@@ -4,7 +4,6 @@ A priced event is mostly constants: everything that its terms decide is prepared
 in quantities and amounts. Strings are escaped unless the event has proved that they need not be.
 """
 
-from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Protocol
@@ -13,15 +12,16 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
-from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage
+from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, Usage
 from pricing.exchange import FxRate
 from pricing.money import ZERO, number, plain
-from pricing.pipeline import Priced, Terms
+from pricing.pipeline import Line, Priced, Terms
 from pricing.rating import Rate
 from pricing.times import format_time, parse_time
 from pricing.totals import Sums, Total, TotalKey, window_end
 
-_ECHOED = ("provider", "region", "user", "api_key_id", "service_tier", "not_billable_because")
+_CONSUMED = {False: '"synapses":"%s","neurons":"0",', True: '"synapses":"0","neurons":"%s",'}
+_json = msgspec.json.Encoder().encode
 _TEMPLATES_MAX = 20_000
 
 
@@ -39,9 +39,9 @@ def escaped(text: str) -> str:
     return orjson.dumps(text).decode()
 
 
-def bare(text: str) -> str:
-    """`text`, known to need no escapes, as a JSON string."""
-    return f'"{text}"'
+def _quoted(text: str) -> str:
+    """`text` as a JSON string, for texts that rarely come twice."""
+    return f'"{text}"' if text.isalnum() else orjson.dumps(text).decode()
 
 
 class PricedWriter:
@@ -57,12 +57,11 @@ class PricedWriter:
     def event(self, priced: Priced, fingerprint: bytes, origin: Origin, priced_at: str, parked: str = "") -> bytes:
         """The CloudEvent of section 4 of the contract. `parked` is the JSON member of an event that was parked."""
         event = priced.event
-        data = self._members(priced)
         return (
             f'{{"specversion":"1.0","id":"{fingerprint.hex()}-0","source":{self._source},"type":"ai.usage.priced.v1",'
-            f'"time":"{event.time}","subject":"{event.data.project}","datacontenttype":"application/json","data":{{{data}'
-            f'"revision":0,{parked}"origin":{{"topic":{escaped(origin.topic)},"partition":{origin.partition},'
-            f'"offset":{origin.offset}}},"priced_at":"{priced_at}"}}}}'
+            f'"time":"{event.time}","subject":"{event.data.project}","datacontenttype":"application/json","data":{{'
+            f'{self._members(priced)}"revision":0,{parked}"origin":{{"topic":{escaped(origin.topic)},'
+            f'"partition":{origin.partition},"offset":{origin.offset}}},"priced_at":"{priced_at}"}}}}'
         ).encode()
 
     def data(self, priced: Priced) -> bytes:
@@ -70,47 +69,43 @@ class PricedWriter:
         return f'{{{self._members(priced)}"revision":0}}'.encode()
 
     def _members(self, priced: Priced) -> str:
-        event = priced.event
+        event, terms, item, lines, consumed, lists, nets, converted, fx, billable = priced
         data = event.data
-        quote = bare if event.plain else escaped
-        constant = self._terms.get(priced.terms) or self._remember_terms(priced.terms)
-        lines, adjustments = self._written_lines(priced)
-        lists = _amounts(priced.lists)
-        nets = _amounts(priced.nets)
-        dues = nets if priced.billable else _amounts(dict.fromkeys(priced.nets, ZERO))
-        converted = []
-        for currency, (list_amount, net) in zip(self._report_currencies, priced.converted, strict=True):
-            net_text = plain(net)
-            due_text = net_text if priced.billable else "0"
-            converted.append(f'{currency}:{{"list":"{plain(list_amount)}","net":"{net_text}","due":"{due_text}"}}')
+        constant = self._terms.get(terms) or self._remember_terms(terms)
+        net_text = _amounts(nets)
+        if billable:
+            lines_text = ",".join([line.text or self._write_line(line) for line in lines])
+            adjustments, due_text = "", net_text
+        else:
+            lines_text = ",".join([self._line_text(line, "0") for line in lines])
+            adjustments, due_text = _adjustments(lines), _amounts(dict.fromkeys(nets, ZERO))
         return (
-            f'"event":{{"source":{quote(event.source)},"id":{quote(event.id)},"type":"{event.type}"}},'
-            f'"organization":"{data.organization}","project":"{data.project}",{_echoed(data, quote)}'
-            f'{_given(priced, quote)}"item":{escaped(priced.item)},{constant}"lines":[{lines}],'
-            f'"adjustments":[{adjustments}],"synapses":"{plain(priced.synapses)}","neurons":"{plain(priced.neurons)}",'
-            f'"list":{{{lists}}},"net":{{{nets}}},"due":{{{dues}}},"converted":{{{",".join(converted)}}},'
-            f'"fx":[{",".join([self._fx_member(rate) for rate in priced.fx])}],'
-            f'"billable":{"true" if priced.billable else "false"},'
+            f'"event":{{"source":{_quoted(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
+            f'{_labels_and_cost(data)}{_given(data, terms.rates.model)}"item":{escaped(item)},{constant}'
+            f'"lines":[{lines_text}],"adjustments":[{adjustments}],'
+            f"{_CONSUMED[terms.rates.is_in_neurons] % plain(consumed)}"
+            f'"list":{{{_amounts(lists)}}},"net":{{{net_text}}},"due":{{{due_text}}},'
+            f'"converted":{{{self._converted(converted, billable)}}},"fx":[{self._fx_members(fx) if fx else ""}],'
+            f'"billable":{"true" if billable else "false"},'
         )
 
-    def _written_lines(self, priced: Priced) -> tuple[str, str]:
-        lines = []
-        adjustments = []
-        templates = self._lines
-        for rate, quantity, consumed, list_amount, net_amount in priced.lines:
-            template = templates.get(rate) or self._remember_rate(rate)
+    def _converted(self, converted: list[tuple[Decimal, Decimal]], billable: bool) -> str:
+        members = []
+        for currency, (list_amount, net_amount) in zip(self._report_currencies, converted, strict=True):
             net = plain(net_amount)
-            due = net
-            if not priced.billable:
-                due = "0"
-                if net_amount:
-                    adjustments.append(
-                        f'{{"kind":"not_billable","meter":{escaped(rate.meter)},"currency":"{rate.currency}",'
-                        f'"amount":"-{net}"}}'
-                    )
-            shown = "" if consumed is None else plain(consumed)
-            lines.append(template % (plain(quantity), shown, plain(list_amount), net, due))
-        return ",".join(lines), ",".join(adjustments)
+            due = net if billable else "0"
+            members.append(f'{currency}:{{"list":"{plain(list_amount)}","net":"{net}","due":"{due}"}}')
+        return ",".join(members)
+
+    def _write_line(self, line: Line) -> str:
+        """The line of an event that is billed; `price` hands out the same line again for the same quantity."""
+        line.text = text = self._line_text(line, plain(line.net))
+        return text
+
+    def _line_text(self, line: Line, due: str) -> str:
+        template = self._lines.get(line.rate) or self._remember_rate(line.rate)
+        consumed = "" if line.consumed is None else plain(line.consumed)
+        return template % (plain(line.quantity), consumed, plain(line.list), plain(line.net), due)
 
     def _remember_rate(self, rate: Rate) -> str:
         def text(value: str) -> str:
@@ -132,15 +127,28 @@ class PricedWriter:
         tier = f'"tier":{{"id":{escaped(terms.tier.id)},"discount_percentage":"{percentage}"}},'
         return _remember(self._terms, terms, sheet + tier)
 
-    def _fx_member(self, rate: FxRate) -> str:
-        found = self._fx.get(id(rate))
-        if found is None:
-            text = f'{{"pair":"{rate.pair}","rate":"{plain(rate.rate)}","from":"{format_time(rate.from_ns)}"}}'
-            found = self._fx[id(rate)] = (
-                rate,
-                text,
-            )  # the rate is kept with its text, so that its id stays its own
-        return found[1]
+    def _fx_members(self, rates: list[FxRate]) -> str:
+        members = []
+        for rate in rates:
+            found = self._fx.get(id(rate))
+            if found is None:
+                text = f'{{"pair":"{rate.pair}","rate":"{plain(rate.rate)}","from":"{format_time(rate.from_ns)}"}}'
+                found = self._fx[id(rate)] = (
+                    rate,
+                    text,
+                )  # the rate is kept with its text, so that its id stays its own
+            members.append(found[1])
+        return ",".join(members)
+
+
+def _adjustments(lines: list[Line]) -> str:
+    """What brings the amount due of an event that is not billed to 0."""
+    return ",".join(
+        f'{{"kind":"not_billable","meter":{escaped(line.rate.meter)},"currency":"{line.rate.currency}",'
+        f'"amount":"-{plain(line.net)}"}}'
+        for line in lines
+        if line.net
+    )
 
 
 def _remember(texts: dict[Any, str], key: Any, text: str) -> str:
@@ -154,42 +162,35 @@ def _amounts(amounts: dict[str, Decimal]) -> str:
     return ",".join([f'"{currency}":"{plain(amount)}"' for currency, amount in amounts.items()])
 
 
-def _echoed(data: Any, quote: Callable[[str], str]) -> str:
-    """The members of the event that appear on the priced one as given."""
-    parts = []
-    for name in _ECHOED:
-        if (text := getattr(data, name)) is not UNSET:
-            parts.append(f'"{name}":{quote(text)},')
-    if data.labels is not UNSET:
-        parts.append(f'"labels":{msgspec.json.encode(data.labels).decode()},')
+def _labels_and_cost(data: Usage) -> str:
+    text = "" if data.labels is UNSET else f'"labels":{_json(data.labels).decode()},'
     if data.provider_cost is not UNSET:
         cost = data.provider_cost
-        parts.append(f'"provider_cost":{{"amount":"{plain(cost.amount)}","currency":"{cost.currency}"}},')
-    return "".join(parts)
+        text += f'"provider_cost":{{"amount":"{plain(cost.amount)}","currency":"{cost.currency}"}},'
+    return text
 
 
-def _given(priced: Priced, quote: Callable[[str], str]) -> str:
+def _given(data: Any, key: str | None) -> str:
     """What was used, in the event's own words: model and priority, operation, connector and tool."""
-    data = priced.event.data
     kind = type(data)
     if kind is ModelUsage:
-        return _model(data.model, priced.terms.rates.model, quote) + _priority(data, quote)
+        return _model(data.model, key) + _priority(data)
     if kind is ImageUsage:
-        model = "" if data.model is UNSET else _model(data.model, priced.terms.rates.model, quote)
-        return f'"operation":{quote(data.operation)},{model}{_priority(data, quote)}'
+        model = "" if data.model is UNSET else _model(data.model, key)
+        return f'"operation":{escaped(data.operation)},{model}{_priority(data)}'
     if kind is ConnectorToolUsage:
-        return f'"connector":{quote(data.connector)},"tool":{quote(data.tool)},'
+        return f'"connector":{escaped(data.connector)},"tool":{escaped(data.tool)},'
     return ""
 
 
-def _model(given: str, key: str | None, quote: Callable[[str], str]) -> str:
+def _model(given: str, key: str | None) -> str:
     if key is None or key == given:
-        return f'"model":{quote(given)},'
-    return f'"model":{escaped(key)},"model_given":{quote(given)},'
+        return f'"model":{escaped(given)},'
+    return f'"model":{escaped(key)},"model_given":{escaped(given)},'
 
 
-def _priority(data: Any, quote: Callable[[str], str]) -> str:
-    return '"priority":"default",' if data.priority is UNSET else f'"priority":{quote(data.priority)},'
+def _priority(data: Any) -> str:
+    return '"priority":"default",' if data.priority is UNSET else f'"priority":{escaped(data.priority)},'
 
 
 # --- totals

@@ -3,3 +3,7 @@
 
 class Refused(Exception):
     """The program cannot do what it was asked to; the message is one line that says why."""
+
+
+class Silent(Refused):
+    """Kafka has sent nothing for too long: a command gives up, a worker tries again."""

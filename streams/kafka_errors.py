@@ -4,7 +4,7 @@ import ssl
 
 import aiokafka.errors as kafka
 
-from streams.errors import Refused
+from streams.errors import Refused, Silent
 from streams.state import StateContradiction
 
 # What the operator has to look at, by the class of error; the first class that fits counts.
@@ -64,6 +64,8 @@ _FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, AssertionError)
 
 def classify(error: BaseException) -> Exception:
     """What an error of the client means: Fenced, OutcomeUnknown, or Refused with one line for the operator."""
+    if isinstance(error, Silent):  # the broker may come back
+        return OutcomeUnknown(str(error))
     if isinstance(error, Refused):
         return error
     if isinstance(error, StateContradiction):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.admin import partition_count
-from streams.errors import Refused
+from streams.errors import Refused, Silent
 from streams.settings import Settings
 
 _POLL_MS = 200
@@ -66,7 +66,7 @@ async def read_to(
     on_record: Callable[[ConsumerRecord], None],
     timeout_s: float,
 ) -> None:
-    """Call `on_record` for the records before `ends`; Refused: nothing has come for `timeout_s`."""
+    """Call `on_record` for the records before `ends`; Silent: nothing has come for `timeout_s`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while ends:
@@ -85,4 +85,4 @@ async def read_to(
             deadline = loop.time() + timeout_s
         elif loop.time() > deadline:
             waiting = ", ".join(f"{part.topic}-{part.partition} at {positions[part]}" for part in ends)
-            raise Refused(f"Kafka has sent nothing for {timeout_s:g} s: {waiting}")
+            raise Silent(f"Kafka has sent nothing for {timeout_s:g} s: {waiting}")

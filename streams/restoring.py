@@ -119,7 +119,10 @@ class PartitionLogs:
         *,
         until: int | None = None,
     ) -> None:
-        """Read each partition from its start, or the log's if that is later, to its last stable offset as of now."""
+        """Read each partition from its start, or the log's if that is later, to its last stable offset as of now.
+
+        `until`: to there, however long it takes. What has just been committed becomes stable with its marker only.
+        """
         parts = list(starts)
         async with asyncio.timeout(self._timeout_s):
             reader.assign(parts)
@@ -128,7 +131,7 @@ class PartitionLogs:
         first = {part: max(start, beginnings[part]) for part, start in starts.items()}
         for part in parts:
             reader.seek(part, first[part])
-        last = {part: ends[part] if until is None else min(until, ends[part]) for part in parts}
+        last = {part: ends[part] if until is None else until for part in parts}
         await read_to(reader, {part: last[part] for part in parts if last[part] > first[part]}, take, self._timeout_s)
 
     async def _checked(self, reader: Any, position: Position) -> Position:

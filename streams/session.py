@@ -102,6 +102,7 @@ class Session:
         changelog = (self._settings.topics.state, self._partition)
         records: list[OutRecord] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
         sent = await self._send({changelog: records, **outputs})
+        step.outputs[changelog] = records  # after the others are sent: for those who count what was produced
         position = zip(self._settings.topics.inputs, step.changes.position.offsets, strict=True)
         offsets = {TopicPartition(topic, self._partition): offset for topic, offset in position}
         await producer.send_offsets_to_transaction(offsets, self._settings.group)

@@ -277,6 +277,8 @@ class _Batch:
         parked = [event for offset, event in self._state.parked.items() if offset not in released]
         gone = expired_totals(self._state, [*parked, *self._newly_parked], now)
         self._changes.expired_days = expired_days(self._state, now, self._lane.max_age_ns)
+        for day in self._changes.expired_days:
+            self._changes.seen.pop(day, None)  # a record of this batch moved stream time far ahead of another one
         self._changes.expired_totals = [key for key in gone if key not in self._changes.totals]
         for key in self._changes.expired_totals:
             self._put(self._lane.topics.totals, self._lane.partition, (key.encode(), None, [], self._now_ms))

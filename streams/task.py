@@ -85,6 +85,7 @@ class Task:
             settings.max_age_days * DAY_NS,
         )
         self._queues: dict[str, list[ConsumerRecord]] = {topic: [] for topic in settings.topics.inputs}
+        self._fed: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._closing = False
         self._not_before = 0.0
@@ -116,9 +117,15 @@ class Task:
 
     def feed(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Records of one input, in order, as polled."""
-        if self.phase is Phase.RUNNING:
+        if self.phase is Phase.RUNNING and records:
             self._queues[topic].extend(records)
+            self._fed[topic] = records[-1].offset + 1
             self._wake.set()
+
+    def has_done_all(self, topic: str) -> bool:
+        """Whether every record that it was fed of this input is committed."""
+        positions = dict(zip(self._queues, self.positions, strict=True))
+        return positions[topic] >= self._fed.get(topic, 0)
 
     def published(self, names: set[str]) -> None:
         """Something was published that may cure parked events."""

@@ -135,6 +135,9 @@ class Worker:
                 self._metrics.task_restarts.labels("unknown_outcome").inc()
                 failures = 0 if task.kept is not None else failures + 1
                 await _wait(revoked, BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                # Frozen for longer than a session, it may be a zombie that has not heard of its fence yet.
+                session_s = self._settings.session_timeout_ms / 1000
+                await self._heartbeat_after(asyncio.get_running_loop().time() - session_s, revoked)
             finally:
                 if task.kept is not None:
                     self._kept[partition] = task.kept
@@ -167,14 +170,20 @@ class Worker:
     # --- loops
 
     async def _start(self) -> None:
+        # It returns with the first assignment, for which the other members have their time; `stop` does not wait for that.
+        timeout_s = (self._settings.request_timeout_ms + self._settings.rebalance_timeout_ms) / 1000
+        joining, stopping = (asyncio.ensure_future(each) for each in (self._consumer.start(), self._stopping.wait()))
         try:
-            # It returns with the first assignment, for which the other members have their time.
-            async with asyncio.timeout(
-                (self._settings.request_timeout_ms + self._settings.rebalance_timeout_ms) / 1000
-            ):
-                await self._consumer.start()
+            await asyncio.wait([joining, stopping], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if joining.done():
+                joining.result()
+            elif not stopping.done():
+                raise TimeoutError
         except (KafkaError, TimeoutError) as error:
             raise Refused(f"cannot join the group {self._settings.group}: {error!r}") from error
+        finally:
+            joining.cancel()
+            stopping.cancel()
 
     async def _dispatch(self) -> None:
         """Poll for the tasks that have room; closed ones are left out, not paused (a pause drops what was fetched)."""
@@ -214,8 +223,17 @@ class Worker:
             )
             for task in running:
                 for part, position in zip(task.parts, task.positions, strict=True):
-                    lag = max(0, (self._consumer.highwater(part) or 0) - position)
-                    self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(lag)
+                    try:
+                        await self._measure_lag(part, position, task.has_done_all(part.topic))
+                    except (IllegalStateError, TimeoutError):  # revoked in between
+                        break
+
+    async def _measure_lag(self, part: TopicPartition, position: int, has_done_all: bool) -> None:
+        async with asyncio.timeout(MEASURE_S):
+            fetched = await self._consumer.position(part)
+        # A log may end in markers of transactions: nothing to read, but only the consumer gets past them.
+        lag = max(0, (self._consumer.highwater(part) or 0) - (fetched if has_done_all else position))
+        self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(lag)
 
     async def _drain(self) -> None:
         await self._close_tasks(DRAIN_S)

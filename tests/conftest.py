@@ -16,12 +16,20 @@ settings.load_profile("ci")  # --hypothesis-profile=deep takes the other
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=2_000, help="seeds for the simulated broker (2000)")
+    parser.addoption("--seed", type=int, help="only this seed of the simulated broker, with a log (-s shows it)")
 
 
 @pytest.fixture(scope="session")
 def seeds(pytestconfig: pytest.Config) -> int:
     """How many seeds the simulated broker is driven with."""
     return int(pytestconfig.getoption("--seeds"))
+
+
+@pytest.fixture(scope="session")
+def one_seed(pytestconfig: pytest.Config) -> int | None:
+    """The only seed to drive it with, if there is one."""
+    seed: int | None = pytestconfig.getoption("--seed")
+    return seed
 
 
 @pytest.fixture(scope="session")

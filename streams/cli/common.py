@@ -158,6 +158,7 @@ def _option(name: str, section: str) -> Callable[[Callable[P, T]], Callable[P, T
 # Decorators: the command gets `settings` as its first argument, and the options that go with them.
 with_settings = _settings_of("Cluster", "Security")
 with_all_settings = _settings_of(*SECTIONS)
+with_pricing_settings = _settings_of("Pricing")
 
 
 def fail(message: str) -> NoReturn:

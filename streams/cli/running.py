@@ -1,11 +1,37 @@
 """Commands that run: the worker, offline pricing, the demo, the benchmark."""
 
+import json as json_format
+import logging
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, BinaryIO
 
 import click
 
-from streams.cli.common import Command, run, with_all_settings
+from pricing.importers import IMPORTERS, OWN_FORMAT
+from streams.cli.common import Command, fail, printable, run, with_all_settings, with_pricing_settings
+from streams.cli.publishing import IMAGE_PRICE, PAIR, RATE, end_with_problems, json_option
+from streams.errors import Refused
 from streams.settings import Settings
+
+
+@contextmanager
+def _ended_by_signals(exit_code: int = 130) -> Iterator[None]:
+    """SIGTERM and a closed terminal end it as Ctrl-C does, with everything cleaned up; errors are one line."""
+    from streams.kafka_errors import KNOWN, one_line
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(exit_code) from None
+    except KNOWN as error:
+        fail(one_line(error))
 
 
 @click.command(cls=Command)
@@ -35,3 +61,129 @@ def _without(arguments: list[str], *options: str) -> list[str]:
         elif not argument.startswith(tuple(f"{option}=" for option in options)):
             kept.append(argument)
     return kept
+
+
+class _Rate(click.ParamType):
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Decimal]:
+        """A pair of currencies and the rate behind `=`."""
+        pair, _, rate = value.partition("=")
+        found: Any = (PAIR.convert(pair, param, ctx), RATE.convert(rate, param, ctx))
+        return found  # type: ignore[no-any-return]
+
+
+@click.command(cls=Command)
+@click.argument("event_file", type=click.File("rb"), metavar="EVENT-FILE")
+@click.option("--sheet", "place", required=True, metavar="FILE-or-URL", help="The price sheet.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*IMPORTERS, OWN_FORMAT]),
+    help="The sheet's format; otherwise it is told from the document.",
+)
+@click.option(
+    "--image-price", type=IMAGE_PRICE, help="Price per 1M synapses of image operations, or model-input or model-output."
+)
+@click.option("--fx", "rates", type=_Rate(), multiple=True, metavar="CHF/USD=RATE", help="A rate; repeatable.")
+@click.option("--tier", metavar="ID", help="The discount tier of every organization.")
+@json_option
+@with_pricing_settings
+def price(settings: Settings, /, event_file: BinaryIO, json: bool, tier: str | None, **how: Any) -> None:
+    """Price events offline and explain how each amount comes about.
+
+    EVENT-FILE holds one event a line, or a single one; `-` is stdin. The sheet is in force at all times and for every
+    provider. Duplicates are priced, and no event is too late.
+    """
+    from streams.codec import PricedWriter
+    from streams.offline import as_json, as_text, offline, read_sheet, split_events
+
+    try:
+        sheet = read_sheet(settings, how["place"], how["form"], how["image_price"])
+        if isinstance(sheet, list):
+            end_with_problems(how["place"], sheet)
+        prices = offline(settings, sheet, how["rates"], tier)
+    except Refused as refused:
+        fail(str(refused))
+    outcomes = map(prices.outcome, split_events(event_file.read()))
+    writer = PricedWriter(settings.app, settings.report_currencies)
+    if json:
+        for line in as_json(writer, outcomes):
+            click.echo(line)
+    else:
+        click.echo("\n\n".join(printable(text, "\n") for text in as_text(writer, outcomes)))
+
+
+@click.command(cls=Command)
+@click.option("--events", type=click.IntRange(100), default=3_000, show_default=True, help="Raw records to send.")
+@click.option("--exit", "ends", is_flag=True, help="End then, with an account; exit code 1 if it does not add up.")
+@with_all_settings
+def demo(settings: Settings, events: int, ends: bool) -> None:
+    """Price sample usage on a Kafka of its own, and watch spend per project grow.
+
+    On the embedded Kafka, or on the cluster that the settings name, on topics of its own. Without --exit it goes on
+    until Ctrl-C.
+    """
+    from streams.demo import Plan
+    from streams.demo import demo as show
+
+    with _ended_by_signals(0 if not ends else 130):
+        problems = show(settings, Plan(events, ends, click.get_current_context().find_root().obj))
+    for problem in problems[:20]:
+        click.echo(f"problem: {problem}", err=True)
+    if problems:
+        fail(f"the account does not add up: {len(problems)} problems")
+
+
+_PARTS = ("throughput", "processes", "latency", "restore")
+
+
+class _Parts(click.ParamType):
+    name = "parts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Names with commas between."""
+        parts = tuple(value.split(",")) if isinstance(value, str) else value
+        for part in parts:
+            if part not in _PARTS:
+                self.fail(f"{part!r} is none of {', '.join(_PARTS)}", param, ctx)
+        return tuple(parts)
+
+
+@click.command(cls=Command)
+@click.option("--events", type=click.IntRange(1_000), default=300_000, show_default=True, help="Size of the backlog.")
+@click.option("--partitions", type=click.IntRange(1, 16), default=4, show_default=True, help="Of each data topic.")
+@click.option("--only", type=_Parts(), default=_PARTS, metavar="PARTS", help=f"Of {','.join(_PARTS)}.")
+@click.option(
+    "--latency-seconds", type=click.FloatRange(1), default=20, show_default=True, help="How long to send a stream."
+)
+@click.option(
+    "--restore-ids", type=click.IntRange(1_000), default=1_000_000, show_default=True, help="Ids in the state."
+)
+@click.option("--quick", is_flag=True, help="A fifth of all that: a first look.")
+@click.option("--json", is_flag=True, help="End with one line of JSON.")
+@with_all_settings
+def bench(
+    settings: Settings, /, only: tuple[str, ...], quick: bool, json: bool, latency_seconds: float, **sizes: int
+) -> None:
+    """Measure throughput, latency, memory and restore on this machine, beside a raw copy.
+
+    On the embedded Kafka, or on the cluster that the settings name.
+    """
+    from streams.benchmark import Plan, report
+    from streams.benchmark import bench as measure
+
+    scale = 5 if quick else 1
+    plan = Plan(
+        events=sizes["events"] // scale,
+        partitions=sizes["partitions"],
+        latency_s=latency_seconds / scale,
+        restore_ids=sizes["restore_ids"] // scale,
+        config=click.get_current_context().find_root().obj,
+    )
+    with _ended_by_signals():
+        figures = measure(settings, plan, only)
+    for line in report(figures):
+        click.echo(line)
+    if json:
+        click.echo(json_format.dumps(figures))

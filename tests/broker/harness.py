@@ -1,4 +1,4 @@
-"""What a test on a real Kafka does from outside: publish, produce, run workers as processes, read, and hold the account."""
+"""What a test on a real Kafka does from outside: publish, produce, run worker processes, read, hold the account."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,14 @@ from pricing.money import number
 from pricing.times import parse_time
 from streams.admin import create_topics
 from streams.bookshelf import publish, publish_accounts
-from streams.reading import read_topic
-from streams.session import KafkaClients
+from streams.clients import KafkaReaders
+from streams.reading import read_to, read_topic
 from streams.settings import Settings
 from tests.oracle import Found, Oracle, Rate, Record, Sheet, account
 from tests.usage import RawRecord, encode, usage
 from tests.usage_samples import sample_accounts, sample_rates, sample_sheets
 
 PARTITIONS = 4
-PROGRAM = (sys.executable, "-m", "streams")
 
 
 # --- books and topics
@@ -122,10 +121,15 @@ async def producer_of(settings: Settings, **options: Any) -> AsyncIterator[AIOKa
 
 async def send_all(producer: AIOKafkaProducer, topic: str, records: Iterable[RawRecord]) -> None:
     """Send in order and wait for all of them."""
-    sent = [
-        await producer.send(topic, value=r.value, key=r.key, partition=r.partition, headers=list(r.headers))
-        for r in records
-    ]
+    sent = []
+    for r in records:
+        headers = list(r.headers)
+        if r.key is None and r.value is None:  # which `send` does not take
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=None, value=None, headers=headers)
+            sent.append(await producer.send_batch(batch, topic, partition=r.partition))
+        else:
+            sent.append(await producer.send(topic, r.value, r.key, r.partition, headers=headers))
     await asyncio.gather(*sent)
 
 
@@ -137,19 +141,22 @@ async def produce(settings: Settings, records: Iterable[RawRecord], topic: str |
 
 @contextlib.asynccontextmanager
 async def sending(settings: Settings, records: Sequence[RawRecord], per_second: int) -> AsyncIterator[None]:
-    """Produce in the background at a rate, all of it by the end of the block."""
+    """Produce in the background at a rate, until the end of the block."""
+    ends = asyncio.Event()
 
     async def run() -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         async with producer_of(settings, enable_idempotence=True) as producer:
-            for at in range(0, len(records), 20):
-                await send_all(producer, settings.topics.raw, records[at : at + 20])
-                await asyncio.sleep(started + at / per_second - loop.time())
+            for at in range(0, len(records), 10):
+                if ends.is_set():
+                    return
+                await send_all(producer, settings.topics.raw, records[at : at + 10])
+                await asyncio.sleep(10 / per_second)
+        raise AssertionError(f"{len(records)} records were too few for this block")
 
     task = asyncio.create_task(run())
     try:
         yield
+        ends.set()
         await task
     finally:
         task.cancel()
@@ -166,7 +173,7 @@ class WorkerProcess:
         given = {name: getattr(settings, name) for name in settings.model_fields_set}
         variables = {f"STREAM_PRICING_{name.upper()}": str(value) for name, value in given.items()}
         with self.log.open("wb") as log:
-            command = [sys.executable, *python, *PROGRAM[1:], "worker", *options]
+            command = [sys.executable, *python, "-m", "streams", "worker", *options]
             self.process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
 
     def send(self, number: int) -> None:
@@ -292,14 +299,20 @@ async def settled(settings: Settings, timeout_s: float = 60) -> Found:
 
 
 async def _is_settled(settings: Settings) -> bool:
+    """Whether nothing is left to read from the group's offsets on."""
+    clients, unread = KafkaReaders(settings), list[Any]()
     parts = [TopicPartition(topic, p) for topic in settings.topics.inputs for p in range(PARTITIONS)]
     try:
-        done = await KafkaClients(settings).committed(parts)
+        done = await clients.committed(parts)
     except KafkaError:  # the group's coordinator is not there yet
         return False
-    # Read after the offsets: what was forwarded up to then is seen.
-    found = [record for topic in settings.topics.inputs for record in await read(settings, topic)]
-    return all((done[TopicPartition(r.topic, r.partition)] or 0) > r.offset for r in found)
+    async with clients.reader() as reader:
+        reader.assign(parts)
+        ends = {part: end for part, end in (await reader.end_offsets(parts)).items() if end > (done[part] or 0)}
+        for part in ends:
+            reader.seek(part, done[part] or 0)
+        await read_to(reader, ends, unread.append, 10)
+    return not unread
 
 
 def must_account(found: Found, *books: Oracle) -> None:

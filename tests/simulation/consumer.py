@@ -105,6 +105,11 @@ class SimConsumer:
         self._notify()
         self._pump()
 
+    def highwater(self, tp: TopicPartition) -> int | None:
+        """The end of the log; aiokafka knows it from the last fetch."""
+        self._require_assigned(tp)
+        return self._broker.log(tp).end
+
     async def position(self, tp: TopicPartition) -> int:
         """The next offset to be taken; waits for one, without end, where there is none."""
         while True:

@@ -14,7 +14,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -36,7 +36,7 @@ from streams.state import State, restore
 from streams.task import Phase
 from streams.worker import Worker
 from tests import oracle
-from tests.oracle import Event, Found, Oracle, account, partition_of
+from tests.oracle import Event, Found, Oracle, partition_of
 from tests.simulation import (
     EPOCH_MS,
     OPERATIONS,
@@ -48,15 +48,16 @@ from tests.simulation import (
     SimClients,
     run,
 )
+from tests.simulation.audit import Memory, account
 from tests.simulation.faults import LONGEST_MS, Faults, no_faults
 from tests.simulation.log import MemoryRow
-from tests.usage import RawRecord, dumps, stream
-from tests.usage_samples import sample_accounts, sample_rates, sample_sheets
+from tests.usage import RawRecord, dumps, encode, stream, usage
+from tests.usage_samples import sample_accounts, sample_oracle, sample_rates, sample_sheets
 
-SEEDS_PER_STREAM = 16
+SEEDS_PER_STREAM = 40
 """Neighbouring seeds share a stream, so that the oracle reads and prices it once; what happens to it differs."""
-RECORDS = 48
-POLL_MS = 500
+RECORDS = 40
+POLL_MS = 1_000
 """The worker's own 25 ms would be 40 turns a virtual second; the simulated poll wakes when there is something."""
 SETTLE_S_MAX = 400.0
 QUIET_S = 1.2
@@ -116,7 +117,7 @@ class SharedOracle:
 
 
 @lru_cache(maxsize=64)
-def oracles(stream_seed: int, require_account: bool, late_account: bool) -> list[SharedOracle]:
+def oracles(stream_seed: int, require_account: bool, late_account: bool) -> tuple[list[SharedOracle], Memory]:
     """The books in force during a run, in their order. One cache for each stream: verdicts are looked up by value."""
     settings = oracle.Settings(require_account=require_account)
     known = sample_accounts(EPOCH_MS)
@@ -126,7 +127,7 @@ def oracles(stream_seed: int, require_account: bool, late_account: bool) -> list
         for each in accounts:
             sheets, rates = sample_sheets(EPOCH_MS, cured), sample_rates(EPOCH_MS, cured)
             found.append(SharedOracle(Oracle(sheets, rates, each, settings)))
-    return found
+    return found, Memory()
 
 
 # --- plans
@@ -245,14 +246,16 @@ class World:
     """A broker with all topics, and hosts. Must be made within `simulation.run`."""
 
     def __init__(self, faults: Faults = no_faults, partitions: int = 2, **settings: Any) -> None:
+        marker_ms = settings.pop("marker_ms", (0.1, 1.5))
         options = {"batch_events_max": 6, "commit_interval_ms": 20, **settings}
         self.settings = Settings(**options)
         self.partitions = partitions
         self.topics = self.settings.topics
         self.hosts: list[Host] = []
         self.problems_found: list[str] = []
+        self._compacted: dict[tuple[str, int, int], Any] = {}
         self.publish_rng = random.Random(0)
-        self.broker = SimBroker(faults)
+        self.broker = SimBroker(faults, marker_ms=marker_ms)
         self.loop = self.broker.loop
         self.metrics = _METRICS
         topics = self.topics
@@ -262,11 +265,17 @@ class World:
             self.broker.create_topic(name, partitions)
         self.broker.create_topic(topics.books, 1)
 
+    def set_clock(self, at: str) -> None:
+        """From now on the broker's clock and the workers' say `at`; no timer runs for that."""
+        now_s, then_ms = self.loop.time(), parse_time(at) // 1_000_000
+        self.loop.now_ms = lambda: then_ms + int((self.loop.time() - now_s) * 1000)  # type: ignore[method-assign]
+
     # publishing
 
-    def publish(self, cured: bool = False) -> None:
-        """The sample book, or what it lacks; all at once, so that there is no book in between."""
-        rows = [MemoryRow(self.loop.now_ms(), key, value) for key, value in publications(cured)]
+    def publish(self, cured: bool = False, kind: str = "") -> None:
+        """The sample book, or what it lacks; all at once, so that there is no book in between. `kind`: only that."""
+        wanted = [row for row in publications(cured) if row[0].startswith(kind.encode())]
+        rows = [MemoryRow(self.loop.now_ms(), key, value) for key, value in wanted]
         self.broker.log(TopicPartition(self.topics.books, 0)).append_plain(rows, self.loop.now_ms())
 
     def apply_accounts(self, accounts: Iterable[dict[str, Any]], partition: int | None = None) -> None:
@@ -284,6 +293,19 @@ class World:
         """Usage, appended at once."""
         for each in records:
             self.broker.append(self.topics.raw, each.partition, each.value, key=each.key, headers=each.headers)
+
+    def compact(self) -> None:
+        """One pass of the cleaner on every compacted topic; the account still sees what it removes."""
+        for topic in (self.topics.state, self.topics.totals, self.topics.accounts):
+            for record in self.broker.committed(topic):
+                self._compacted[record[:3]] = record
+            for p in range(self.partitions):
+                self.broker.compact(TopicPartition(topic, p))
+
+    def all_committed(self, topic: str) -> list[Any]:
+        """All that was ever committed to a topic."""
+        kept = {key: record for key, record in self._compacted.items() if key[0] == topic}
+        return list({**kept, **{record[:3]: record for record in self.broker.committed(topic)}}.values())
 
     # hosts
 
@@ -315,7 +337,9 @@ class World:
             open_ends = self.unprocessed()
             if not open_ends and before == ends:
                 return
-            assert self.loop.time() < deadline, f"not settled after {seconds_max:g} s: {open_ends}"
+            assert self.loop.time() < deadline, (
+                f"not settled after {seconds_max:g} s: {[*self.problems_found, *self.loop.unhandled(), *open_ends]}"
+            )
 
     def unprocessed(self) -> list[str]:
         """What is still to be done, in words."""
@@ -332,13 +356,28 @@ class World:
                     found.append(f"{part.topic}-{p} is at {position}, its last record is {records[-1].offset}")
         end = self.broker.log(TopicPartition(self.topics.books, 0)).end
         for host in self.hosts:
-            if host.worker is not None and host.worker._books._next < end:
+            if host.worker is None:
+                continue
+            if host.clients.worker.halted:
+                found.append(f"{host.name} is frozen")
+            found += [f"{host.name}: {each}" for each in host.worker.ready()]
+            if not self._is_member(host.worker._consumer):
+                found.append(f"{host.name} is not a member of the present generation")
+            if host.worker._books._next < end:
                 found.append(f"{host.name} has read the books up to {host.worker._books._next} of {end}")
         return found
 
+    def _is_member(self, consumer: Any) -> bool:
+        group = self.broker.group(self.settings.group)
+        is_settled = not group.rebalancing and not consumer._rebalancing
+        return is_settled and consumer._member_id in group.members and consumer._generation == group.generation
+
     def _ends(self) -> list[int]:
+        """What changes while anything goes on: log ends, how far the books are read, the group's generation."""
         names = (self.topics.state, self.topics.raw, self.topics.rekeyed, self.topics.accounts)
-        return [self.broker.log(TopicPartition(name, p)).end for name in names for p in range(self.partitions)]
+        ends = [self.broker.log(TopicPartition(name, p)).end for name in names for p in range(self.partitions)]
+        ends += [host.worker._books._next for host in self.hosts if host.worker is not None]
+        return [*ends, self.broker.group(self.settings.group).generation]
 
     def restored(self, partition: int) -> State:
         """The state as the changelog has it."""
@@ -377,16 +416,16 @@ class World:
         raw, priced, parked, rejected, totals = (
             [
                 oracle.Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
-                for r in self.broker.committed(name)
+                for r in self.all_committed(name)
             ]
             for name in names
         )
         return Found(raw, priced, parked, rejected, totals, self.partitions, self.settings.app)
 
-    def problems(self, books_in_force: Sequence[Any]) -> list[str]:
+    def problems(self, books_in_force: Sequence[Any], memory: Memory | None = None) -> list[str]:
         """The account of all that was found, the memory of the tasks, and what went wrong with a host."""
         problems = [*self.problems_found, *self.loop.unhandled(), *self.memory_problems()]
-        return problems + account(self.found(), books_in_force)
+        return problems + account(self.found(), books_in_force, memory or Memory())
 
     async def stop_all(self) -> None:
         """Stop every worker; none may take longer than a drain."""
@@ -432,7 +471,7 @@ class Host:
 
     async def _work(self, clients: SimClients) -> None:
         world = self._world
-        self.worker = Worker(self._settings, clients, world.metrics, world.partitions, world.loop.now_ms)
+        self.worker = Worker(self._settings, clients, world.metrics, world.partitions, lambda: world.loop.now_ms())
         await self.worker.run()
 
     def _client_settings(self) -> ClientSettings:
@@ -486,6 +525,42 @@ def contents(state: State) -> dict[str, Any]:
     }
 
 
+# --- scenarios
+
+
+def told(scenario: Callable[[World], Coroutine[Any, Any, None]], faults: Faults = no_faults, **options: Any) -> World:
+    """Run a scripted scenario in a world with the sample books, and stop its workers; the world, to be looked at."""
+    made: list[World] = []
+
+    async def main() -> None:
+        world = World(faults, options.pop("partitions", 1), **{"batch_events_max": 20, **options})
+        made.append(world)
+        world.publish_samples()
+        await scenario(world)
+        await world.stop_all()
+        assert world.problems_found + world.loop.unhandled() == []
+
+    with quiet():
+        simulated(main())
+    return made[0]
+
+
+def event(line: str, partitions: int = 1) -> RawRecord:
+    """The raw record of a one-line event (`tests.usage`), half a day old, where it belongs."""
+    at = "" if " at=" in line else " at=2026-11-21T12:00:00Z"
+    made = usage(line + at)
+    value, headers = encode(made)
+    organization = made["data"]["organization"]
+    return RawRecord(partition_of(organization, partitions), organization.encode(), value, headers)
+
+
+def must_account(world: World, *books_in_force: Oracle) -> None:
+    """Every raw record once, amounts and totals right, memory as in the changelog."""
+    in_force = books_in_force or (sample_oracle(EPOCH_MS), sample_oracle(EPOCH_MS, cured=True))
+    problems = world.problems(in_force)
+    assert not problems, "\n".join(problems[:10])
+
+
 # --- one seed
 
 
@@ -499,7 +574,7 @@ class Report:
     seen: Counter[str] = field(default_factory=Counter)
 
 
-def live(plan: Plan) -> Report:
+def live(plan: Plan, *, quietly: bool = True) -> Report:
     """Run a plan to its end and hold the account."""
     made: list[World] = []
 
@@ -512,7 +587,7 @@ def live(plan: Plan) -> Report:
         made.append(world)
         return await _Seeded(world, plan).run()
 
-    with quiet():
+    with quiet() if quietly else nullcontext():
         try:
             problems = simulated(main(), plan.seed)
         except Exception as error:
@@ -543,7 +618,7 @@ class _Seeded:
         world.broker.faults = no_faults
         await world.settle()
         books = oracles(plan.stream_seed, plan.require_account, plan.late_account)
-        problems = world.problems(books)
+        problems = world.problems(*books)
         await world.stop_all()
         return problems or world.problems_found
 
@@ -599,9 +674,7 @@ class _Seeded:
         self._world.broker.restart(act.ms)
 
     def _compact(self, act: Act) -> None:
-        for topic in (self._world.topics.state, self._world.topics.totals, self._world.topics.accounts):
-            for p in range(self._world.partitions):
-                self._world.broker.compact(TopicPartition(topic, p))
+        self._world.compact()
 
     def _forget_offsets(self, act: Act) -> None:
         settings = self._world.settings
@@ -611,7 +684,12 @@ class _Seeded:
 
 def simulated(main: Coroutine[Any, Any, Any], seed: int = 0, limit_s: float = 3600.0) -> Any:
     """`simulation.run`, with the worker's idle polls slowed down and sheets parsed once."""
-    with mock.patch.object(worker_module, "POLL_MS", POLL_MS), mock.patch.object(books, "parse_publication", _parsed):
+    with (
+        mock.patch.object(worker_module, "POLL_MS", POLL_MS),
+        mock.patch.object(worker_module, "MEASURE_S", 10.0),
+        mock.patch.object(books, "POLL_MS", 5_000),
+        mock.patch.object(books, "parse_publication", _parsed),
+    ):
         return run(main, seed, limit_s=limit_s)
 
 
@@ -624,7 +702,7 @@ def _parsed(key: bytes | None, value: bytes | None) -> Any:
 def quiet() -> Any:
     """Nothing logged by the worker: it says much when everything breaks."""
     log = logging.getLogger("streams")
-    before, log.disabled = log.level, log.disabled
+    before = log.level
     log.setLevel(logging.CRITICAL + 1)
     try:
         yield

@@ -1,0 +1,122 @@
+"""`stream-pricing price`: events from a file, priced by the worker's own code against one sheet, without a cluster.
+
+The sheet is in force at all times and for every provider. What depends on a stream does not apply: duplicates are
+priced, and no event is too late or from the future.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+import orjson
+from pydantic import ValidationError
+
+from pricing.accounts import Account, TierFrom
+from pricing.book import Book, Policy
+from pricing.errors import InvalidUsage
+from pricing.events import Event
+from pricing.exchange import FxRate
+from pricing.importers import ImportOptions, read_any
+from pricing.money import exact
+from pricing.pipeline import Priced, price
+from pricing.rating import Missing
+from pricing.reading import read_event
+from pricing.sheets import Sheet
+from streams.books import policy_of
+from streams.codec import PricedWriter
+from streams.errors import Refused
+from streams.explaining import explain
+from streams.fetching import fetch
+from streams.settings import Settings
+
+ALWAYS = 0  # 1970-01-01T00:00:00Z
+VERSION = "offline"
+
+Outcome = Priced | Missing | InvalidUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What events are priced by: a book of one sheet, and an account that stands for every organization's."""
+
+    book: Book
+    account: Account | None
+
+    def outcome(self, value: bytes) -> Outcome:
+        """What becomes of one event: it is priced, or parked (Missing), or rejected (InvalidUsage)."""
+        try:
+            event: Event = read_event(value, ())
+            with exact():
+                return price(event, self.book, self.account)
+        except (Missing, InvalidUsage) as reason:
+            return reason
+
+
+def read_sheet(
+    settings: Settings, place: str, form: str | None, image_price: Decimal | str | None
+) -> Sheet | list[str]:
+    """The sheet in a file or at a URL, from 1970 on; or every problem with it. Raises Refused where it is not there.
+
+    A foreign document gets the id of the default sheet, one of our own keeps its own; an image price beats the sheet's.
+    """
+    document = fetch(place, settings)
+    options = ImportOptions(settings.sheets["*"], VERSION, ALWAYS, image_price, document.location)
+    imported = read_any(document.value, form, options)
+    if imported.sheet is None:
+        return imported.problems
+    changed = {"effective_from": ALWAYS} | ({} if image_price is None else {"image_price": image_price})
+    return imported.sheet.model_copy(update=changed)
+
+
+def offline(settings: Settings, sheet: Sheet, rates: Iterable[tuple[str, Decimal]], tier: str | None) -> Offline:
+    """Everything that prices are made of. `rates` are (pair, rate). Raises Refused for what is no tier."""
+    policy = Policy({"*": sheet.id}, *policy_of(settings)[1:])
+    fx = tuple(FxRate(pair=pair, rate=rate, from_ns=ALWAYS) for pair, rate in rates)
+    return Offline(Book(policy, (sheet,), fx), None if tier is None else _account(tier))
+
+
+def _account(tier: str) -> Account:
+    try:
+        return Account(organization="any", version=1, tiers=(TierFrom(tier=tier, from_ns=ALWAYS),))
+    except ValidationError:
+        raise Refused(f"{tier!r:.80} cannot be the id of a tier") from None
+
+
+def split_events(text: bytes) -> Sequence[bytes]:
+    """The events of a file: its lines that are not blank, or the whole of it if it is one JSON document."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return lines
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return lines
+    return [text]
+
+
+def as_json(writer: PricedWriter, outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """One line each: the `data` of the priced event, or why there is none."""
+    for outcome in outcomes:
+        if isinstance(outcome, Priced):
+            yield _data(writer, outcome).decode()
+        else:
+            yield orjson.dumps({_kind(outcome): str(outcome.reason), "detail": outcome.detail}).decode()
+
+
+def as_text(writer: PricedWriter, outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """A paragraph each."""
+    for number, outcome in enumerate(outcomes, 1):
+        if isinstance(outcome, Priced):
+            yield explain(outcome.event.data, outcome.terms.sheet, _data(writer, outcome))
+        else:
+            yield f"event number {number} is {_kind(outcome)}: {outcome.reason}: {outcome.detail}"
+
+
+def _data(writer: PricedWriter, priced: Priced) -> bytes:
+    with exact():
+        return writer.data(priced)
+
+
+def _kind(outcome: Missing | InvalidUsage) -> str:
+    return "parked" if isinstance(outcome, Missing) else "rejected"

@@ -1,0 +1,511 @@
+"""The breakages: a file, the exact text, what it is made into, and what is wrong then. One sentence each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TASK, WORKER, SESSION = "streams/task.py", "streams/worker.py", "streams/session.py"
+RESTORING, CLIENTS, STEP, STATE = "streams/restoring.py", "streams/clients.py", "streams/step.py", "streams/state.py"
+BOOKS, ERRORS, EXPIRY, LETTERS = "streams/books.py", "streams/kafka_errors.py", "streams/expiry.py", "streams/letters.py"
+PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pricing/totals.py", "pricing/reading.py"
+
+
+class Mutant(NamedTuple):
+    """`old` has to be in `file` exactly once."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    wrong: str
+
+
+RULES = [
+    Mutant(
+        "state before start()",
+        SESSION,
+        "            async with asyncio.timeout(self._commit_timeout_s):\n                await self._producer.start()\n"
+        "            restored = await self._logs.restore(kept)\n",
+        "            restored = await self._logs.restore(kept)\n"
+        "            async with asyncio.timeout(self._commit_timeout_s):\n                await self._producer.start()\n",
+        "Rule 1: what the old owner commits after the reading is lost from memory.",
+    ),
+    Mutant(
+        "no seek",
+        TASK,
+        "            self._seek(part, offset)\n",
+        "            pass\n",
+        "Rule 1: the inputs go on from wherever the consumer stands.",
+    ),
+    Mutant(
+        "first offsets, then records",
+        SESSION,
+        "        sent = await self._send({changelog: records, **outputs})\n",
+        "        await producer.send_offsets_to_transaction({}, self._settings.group)\n"
+        "        sent = await self._send({changelog: records, **outputs})\n",
+        "The offsets open the transaction: each one waits 100 ms for the one before.",
+    ),
+    Mutant(
+        "no position record",
+        STATE,
+        '[(b"position", msgspec.json.encode(changes.position))]',
+        "[]",
+        "Rule 2: the changelog does not say where it is.",
+    ),
+    Mutant(
+        "position last",
+        STATE,
+        "        records += [(_parked_key(offset), None) for offset in changes.released]\n        return records\n",
+        "        records += [(_parked_key(offset), None) for offset in changes.released]\n"
+        "        return [*records[1:], records[0]]\n",
+        "Rule 2: a kept state is compared with a position that lies before the records that it covers.",
+    ),
+    Mutant(
+        "reset offsets are taken",
+        RESTORING,
+        "if group is not None and group != offset:",
+        "if False:",
+        "Rule 2: offsets that somebody has reset go unnoticed.",
+    ),
+    Mutant(
+        "out of range is taken",
+        RESTORING,
+        "if not offset < 0 and not beginnings[part] <= offset <= ends[part]:",
+        "if False:",
+        "Rule 2: records that retention has deleted are skipped without a word.",
+    ),
+    Mutant(
+        "always from the beginning",
+        RESTORING,
+        "resolved.append(beginnings[part] if offset < 0 else offset)",
+        "resolved.append(beginnings[part])",
+        "Rule 2: a restored partition reads everything again.",
+    ),
+    Mutant(
+        "state of another app",
+        STATE,
+        "    if position.app != app:\n",
+        "    if False:\n",
+        "A state that is not ours is gone on with.",
+    ),
+    Mutant(
+        "another partition count",
+        STATE,
+        "    if position.partitions != partitions:\n",
+        "    if False:\n",
+        "A state is gone on with after organizations have moved to other partitions.",
+    ),
+    Mutant(
+        "futures are not awaited",
+        SESSION,
+        "zip(batches, await asyncio.gather(*futures), strict=True)",
+        'zip(batches, [type("Sent", (), {"offset": 0})] * len(futures), strict=True)',
+        "Rule 3: a transaction of which the broker refused a batch is committed.",
+    ),
+    Mutant(
+        "fold before the commit",
+        TASK,
+        "            await self._session.commit(result, self.state)\n",
+        "            self.state.fold(result.changes)\n            await self._session.commit(result, self.state)\n",
+        "Memory changes before the commit has succeeded.",
+    ),
+    Mutant(
+        "an unknown outcome is taken for a commit",
+        TASK,
+        '            self._shell.metrics.transactions.labels("unknown").inc()\n            raise\n',
+        '            self._shell.metrics.transactions.labels("unknown").inc()\n',
+        "Rule 4: an error in a transaction is swallowed, its producer used again.",
+    ),
+    Mutant(
+        "kept without comparing",
+        RESTORING,
+        "if kept is None or not await self._is_current(reader, kept):",
+        "if kept is None:",
+        "Rule 5: memory that another owner has overtaken is used.",
+    ),
+    Mutant(
+        "nothing is kept",
+        WORKER,
+        "                    self._kept[partition] = task.kept\n",
+        "                    pass\n",
+        "Rule 5: each rebalance reads the whole changelog again.",
+    ),
+    Mutant(
+        "open again at once after a fence",
+        WORKER,
+        "                await self._heartbeat_after(asyncio.get_running_loop().time(), revoked)\n",
+        "",
+        "A zombie fences the rightful owner.",
+    ),
+    Mutant(
+        "a zombie opens again after a timeout",
+        WORKER,
+        "                await self._heartbeat_after(asyncio.get_running_loop().time() - session_s, revoked)\n",
+        "",
+        "A thawed worker that has not heard of its fence yet fences the rightful owner.",
+    ),
+    Mutant(
+        "runs with one input of three",
+        WORKER,
+        "            if got == topics:\n",
+        "            if got:\n",
+        "Rule 5: a task runs without its accounts.",
+    ),
+    Mutant(
+        "poll with an empty list",
+        WORKER,
+        "            if not wanted:",
+        "            if False:",
+        "Rule 6: the records of tasks that do not run yet are polled, and dropped.",
+    ),
+    Mutant(
+        "read_uncommitted",
+        CLIENTS,
+        '"isolation_level": "read_committed"',
+        '"isolation_level": "read_uncommitted"',
+        "Rule 7: aborted transactions are restored.",
+    ),
+    Mutant(
+        "offsets reset to the latest",
+        CLIENTS,
+        '"auto_offset_reset": "none"',
+        '"auto_offset_reset": "latest"',
+        "Rule 7: records are skipped without a word.",
+    ),
+    Mutant(
+        "offsets committed on the side",
+        CLIENTS,
+        '"enable_auto_commit": False',
+        '"enable_auto_commit": True',
+        "Rule 7: offsets move outside of the transaction.",
+    ),
+    Mutant(
+        "round robin",
+        CLIENTS,
+        "            partition_assignment_strategy=(RangePartitionAssignor,),\n",
+        "",
+        "Rule 5: the three inputs of a partition go to different workers.",
+    ),
+    Mutant(
+        "silence ends the worker",
+        ERRORS,
+        "    if isinstance(error, Silent):",
+        "    if False:",
+        "A broker that is away for ten seconds ends all workers.",
+    ),
+    Mutant(
+        "a fence is an unknown outcome",
+        ERRORS,
+        "    if isinstance(error, _FENCED):",
+        "    if False:",
+        "A fenced worker starts over by itself.",
+    ),
+    Mutant(
+        "SIGTERM waits for the group",
+        WORKER,
+        "            elif not stopping.done():\n                raise TimeoutError\n",
+        "            else:\n                await joining\n",
+        "A worker that waits to join does not stop when it is told to.",
+    ),
+    Mutant(
+        "a publication in between is missed",
+        BOOKS,
+        "            reader.seek(self._part, self._next)  #",
+        "            pass  #",
+        "What is published while the books are read at a start never counts for this worker.",
+    ),
+    Mutant(
+        "the last publication counts",
+        BOOKS,
+        "            if publication.key not in self._known:\n",
+        "            if publication:\n",
+        "A second record of a version replaces the first.",
+    ),
+    Mutant(
+        "no second chance",
+        TASK,
+        "                if failed.origin in self._failed_once:\n                    self._poison |= {failed.origin}\n",
+        "                raise\n",
+        "A record on which the worker fails ends it, again and again.",
+    ),
+]
+
+DEDUP = [
+    Mutant(
+        "content is not compared",
+        STEP,
+        "            if content == event.content:\n",
+        "            if True:\n",
+        "An identity that is used again for other content is dropped as a duplicate.",
+    ),
+    Mutant(
+        "source is not in the identity",
+        "pricing/events.py",
+        'f"{self.data.organization}\\n{self.source}\\n{self.id}"',
+        'f"{self.data.organization}\\n{self.id}"',
+        "Two gateways that count from 1 lose each other's events.",
+    ),
+    Mutant(
+        "duplicates within a batch",
+        STEP,
+        "known or self._newly_seen.get(fingerprint)",
+        "known",
+        "An event that comes twice in one batch is priced twice.",
+    ),
+    Mutant(
+        "seen is not looked up",
+        STEP,
+        "known or self._newly_seen.get(fingerprint)",
+        "self._newly_seen.get(fingerprint)",
+        "An event that comes again in a later batch is priced twice.",
+    ),
+    Mutant(
+        "ids expire a day too early",
+        EXPIRY,
+        "SEEN_SLACK_DAYS = 2",
+        "SEEN_SLACK_DAYS = 0",
+        "An event is forgotten while its duplicate is still accepted.",
+    ),
+    Mutant(
+        "ids never expire",
+        EXPIRY,
+        "if day < oldest]",
+        "if day < 0]",
+        "Memory and changelog grow for ever.",
+    ),
+    Mutant(
+        "expired ids stay in the changelog",
+        STATE,
+        "            records += [(_seen_key(day, number), None) for number in (*held.full, *held.small)]\n",
+        "",
+        "What is forgotten in memory comes back with a restore.",
+    ),
+    Mutant(
+        "small segments stay beside the full one",
+        STATE,
+        "        records += [(_seen_key(day, n), None) for n in others if n != number]\n",
+        "",
+        "Ids are filed twice, and the changelog is not what memory is.",
+    ),
+    Mutant(
+        "parked events claim no identity",
+        STEP,
+        "            self._park(event, arrival, missing)\n",
+        "            self._park(event, arrival, missing)\n            return\n",
+        "A duplicate of a parked event is parked again, and both are priced.",
+    ),
+    Mutant(
+        "append time decides what is too late",
+        STEP,
+        "event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns",
+        "event.at < append_ms * MS_NS - self._lane.max_age_ns",
+        "A forwarded record that waited is accepted after its id has been forgotten.",
+    ),
+    Mutant(
+        "the worker's clock decides what is too late",
+        STEP,
+        "event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns",
+        "event.at < self._now_ms * MS_NS - self._lane.max_age_ns",
+        "A backlog is rejected because the worker was down.",
+    ),
+    Mutant(
+        "misrouted records are taken as they come",
+        STEP,
+        "        if target == self._lane.partition:\n            admitted",
+        "        if True:\n            admitted",
+        "Two partitions price one organization, and neither knows the other's ids.",
+    ),
+]
+
+MONEY = [
+    Mutant(
+        "not billable events are due",
+        TOTALS,
+        "due=nets if billable else dict.fromkeys(nets, ZERO)",
+        "due=nets",
+        "Totals bill what the events do not.",
+    ),
+    Mutant(
+        "late events count now",
+        TOTALS,
+        "        at = priced.event.at\n",
+        "        at = max(priced.event.at, 1_795_305_600_000_000_000 - 3_600_000_000_000)\n",
+        "A late event changes another window than its own.",
+    ),
+    Mutant(
+        "revision stays",
+        TOTALS,
+        "self.revision + 1",
+        "self.revision",
+        "Readers cannot tell a newer total from an older one.",
+    ),
+    Mutant(
+        "totals start over after a restart",
+        STATE,
+        "        if total is None and (value := self.totals.get(key)) is not None:\n",
+        "        if total is None and (value := None) is not None:\n",
+        "A total begins at 0 again where another worker goes on with it.",
+    ),
+    Mutant(
+        "hours are dropped under parked events",
+        EXPIRY,
+        '        if tuple(key.split("/", 4)[:4]) not in held\n',
+        "",
+        "A cure starts an hour's total at 0 again.",
+    ),
+    Mutant(
+        "hours are dropped a day too early",
+        EXPIRY,
+        '"hour": 62',
+        '"hour": 61',
+        "A total is gone before its time.",
+    ),
+    Mutant(
+        "rounded per event",
+        PIPELINE,
+        "        net_sum += line.net\n",
+        "        net_sum += Decimal(f'{line.net:.6f}')\n",
+        "Something is rounded before a statement.",
+    ),
+    Mutant(
+        "quantities go through a float",
+        PIPELINE,
+        "        exact = whole(quantity)\n",
+        "        exact = whole(float(quantity))\n",
+        "Quantities over 2**53 and most fractions are other ones.",
+    ),
+    Mutant(
+        "the discounted price is rounded",
+        PIPELINE,
+        "rate.list, rate.list * factor)",
+        "rate.list, Decimal(f'{rate.list * factor:.9f}'))",
+        "The discount is taken off a rounded price.",
+    ),
+    Mutant(
+        "a sheet counts after its first instant",
+        BOOK,
+        "if sheet.effective_from <= at}",
+        "if sheet.effective_from < at}",
+        "Usage at the very start of a version is priced by the one before.",
+    ),
+    Mutant(
+        "of equals the first published",
+        BOOK,
+        "by_from = sorted(self.sheets,",
+        "by_from = sorted(self.sheets[::-1],",
+        "A correction of a version does not count.",
+    ),
+    Mutant(
+        "sheets and rates of today",
+        PIPELINE,
+        "book.segment_at(event.at)",
+        "book.segment_at(2**62)",
+        "The sheet and the exchange rate in force now price usage of the past.",
+    ),
+    Mutant(
+        "tier of today",
+        PIPELINE,
+        "tier_at(account, event.at)",
+        "tier_at(account, 2**62)",
+        "The tier in force now discounts usage of the past.",
+    ),
+    Mutant(
+        "rates are inverted",
+        PIPELINE,
+        'segment.fx.get(f"{currency}/{report}")',
+        'segment.fx.get(f"{report}/{currency}") or segment.fx.get(f"{currency}/{report}")',
+        "The rate of the way back is taken.",
+    ),
+    Mutant(
+        "a missing rate is zero",
+        PIPELINE,
+        '                raise Missing(Unpriced.NO_RATE, f"{currency}/{report}")\n',
+        "                continue\n",
+        "An amount that cannot be converted is converted to 0.",
+    ),
+]
+
+PARKED = [
+    Mutant(
+        "no release",
+        STEP,
+        "        self._releases.append(letters.released(parked, arrival.origin, self._now_ms))\n",
+        "",
+        "Nobody sees that a parked event has been priced.",
+    ),
+    Mutant(
+        "released and still parked",
+        STEP,
+        "        self._changes.released.append(parked.offset)\n",
+        "",
+        "A parked event is priced with each publication.",
+    ),
+    Mutant(
+        "publications do not wake",
+        TASK,
+        "        self._published |= names\n",
+        "",
+        "Parked events wait for a restart.",
+    ),
+    Mutant(
+        "parked events are not looked at on start",
+        TASK,
+        "        self._cures = sorted(state.parked)\n",
+        "",
+        "What was published while no worker ran cures nothing.",
+    ),
+    Mutant(
+        "a cure does not wait for the marker",
+        RESTORING,
+        "ends[part] if until is None else until for",
+        "ends[part] if until is None else min(until, ends[part]) for",
+        "A publication right after an event was parked does not cure it.",
+    ),
+    Mutant(
+        "a new reason is not remembered",
+        STEP,
+        "            if still != parked:\n",
+        "            if False:\n",
+        "An event whose reason has changed waits for the wrong publication.",
+    ),
+    Mutant(
+        "accounts do not cure",
+        TASK,
+        '        self._published.update(f"account/{organization}" for organization in result.changes.accounts)\n',
+        "",
+        "An event that waits for an account waits for ever.",
+    ),
+]
+
+INPUT = [
+    Mutant(
+        "duplicate keys",
+        READING,
+        "    if len(found) != len(pairs):\n",
+        "    if False:\n",
+        "The last of two values counts, or the first: who knows.",
+    ),
+    Mutant(
+        "depth is not checked",
+        READING,
+        "    _check_depth(document, DEPTH_MAX)\n",
+        "",
+        "What one reader accepts breaks another.",
+    ),
+    Mutant(
+        "size is not checked",
+        READING,
+        "    if len(value) > VALUE_BYTES_MAX:\n",
+        "    if False:\n",
+        "Hostile records cost as much as they like.",
+    ),
+    Mutant(
+        "the future is accepted",
+        STEP,
+        "            if event.at > append_ms * MS_NS + FUTURE_NS:\n",
+        "            if False:\n",
+        "An event can be dated where no price is yet known.",
+    ),
+]
+
+ALL = [*RULES, *DEDUP, *MONEY, *PARKED, *INPUT]

@@ -1,0 +1,676 @@
+"""The rules of architecture.md and the rows of its crash table, one scripted scenario each.
+
+Random seeds (`test_crashes.py`) find what nobody thought of; these hit what is rare, at the very operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+from aiokafka import TopicPartition
+
+from streams import state as state_module
+from streams import step as step_module
+from streams.errors import Refused
+from streams.settings import Settings
+from tests.simulation import Fault, Kind, ScriptedFaults
+from tests.simulation.group_consumer import SimGroupConsumer
+from tests.simulation.world import LATE_ACCOUNT, Host, World, event, must_account, told
+from tests.usage import RawRecord
+
+THREE = [event(f"acme ftg-3.0-pro in={n} out=5 id=e{n}") for n in (1, 2, 3)]
+PARKED = event("acme ftg-4.0-next in=7 id=parked")
+
+
+async def one_host(world: World) -> Host:
+    """A host that runs everything, before any usage."""
+    host = world.host()
+    await world.settle()
+    return host
+
+
+def counted(world: World) -> dict[str, int]:
+    """Committed records by topic, without prefix and suffix."""
+    topics = world.topics
+    names = (topics.priced, topics.parked, topics.rejected)
+    return {name.split(".")[1]: len(world.broker.committed(name)) for name in names}
+
+
+def operations(world: World, op: str, worker: str = "") -> list[tuple[float, str, str, str, Any]]:
+    """The trace of an operation."""
+    return [step for step in world.broker.trace if step[2] == op and step[1].startswith(worker)]
+
+
+def reasons(world: World) -> Counter[str]:
+    """Why records were rejected."""
+    rejected = world.broker.committed(world.topics.rejected)
+    return Counter(dict(record.headers)["stream-pricing-reason"].decode() for record in rejected)
+
+
+# --- the crash table
+
+OPEN = [(op, kind) for op in ("add_partitions", "produce", "add_offsets", "offset_commit") for kind in (Kind.KILL, Kind.KILL_AFTER)]
+DEATHS = [("fetch", Kind.KILL), ("begin", Kind.KILL), *OPEN, ("end_txn", Kind.KILL), ("end_txn", Kind.KILL_AFTER)]
+TROUBLE = (Kind.ERROR, Kind.TIMEOUT, Kind.LOST, Kind.LOST_TIMEOUT, Kind.DELAY, Kind.LATE, Kind.FREEZE, Kind.RESTART_AFTER)
+UNKNOWN = [(op, kind) for op in ("produce", "offset_commit", "end_txn", "init_pid") for kind in TROUBLE]
+
+
+@pytest.mark.parametrize(("op", "kind"), [*DEATHS, *UNKNOWN], ids=str)
+def test_a_death_or_an_error_at_any_operation_leaves_each_record_priced_once(op: str, kind: Kind) -> None:
+    """Rows 1–2 nothing in the log; 3–5 an open transaction; 6 the outcome unknown; after 6 committed."""
+    number = {"fetch": 3, "init_pid": 1}.get(op, 2)  # the first transaction takes in the accounts
+
+    async def scenario(world: World) -> None:
+        world.host()
+        await asyncio.sleep(0.5)
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+        must_account(world)
+
+    world = told(scenario, ScriptedFaults({(op, number): Fault(kind, 12_000)}))
+    assert world.broker.hits[op, kind] == 1
+
+
+def test_a_partition_revoked_in_mid_batch_is_redone_by_its_new_owner() -> None:
+    """The answer to a produce takes longer than half of the rebalance timeout: the transaction is given up."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    told(scenario, ScriptedFaults({("produce", 2): Fault(Kind.LATE, 9_000)}), rebalance_timeout_ms=6_000)
+
+
+# --- rule 1: start(), then the state, then seek
+
+
+def test_a_commit_still_on_its_way_when_the_next_owner_comes_is_in_the_state_that_it_reads() -> None:
+    """The old owner's commit arrives after its death, while the new owner's start() is on its way: read after that."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        must_account(world)
+
+    faults = {("end_txn", 2): Fault(Kind.KILL_AFTER, 9_500), ("init_pid", 2): Fault(Kind.DELAY, 9_500)}
+    told(scenario, ScriptedFaults(faults), session_timeout_ms=6_000)
+
+
+def test_after_an_abort_the_records_are_read_again_from_the_position_of_the_state() -> None:
+    """The consumer is past them; only a seek brings them back."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world)["priced"] == 3
+
+    told(scenario, ScriptedFaults({("produce", 2): Fault(Kind.TIMEOUT), ("produce", 3): Fault(Kind.TIMEOUT)}))
+
+
+def test_a_producer_starts_before_anything_is_read_of_its_partition() -> None:
+    """Of each opening: InitProducerId, then the ends of the changelog."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+
+    world = told(scenario)
+    names = [op for _, _, op, _, detail in world.broker.trace if op == "init_pid" or world.topics.state in repr(detail)]
+    assert names[:3] == ["init_pid", "list_offsets", "list_offsets"]
+
+
+# --- rule 2: the state knows where it is
+
+
+def test_every_transaction_begins_with_its_position() -> None:
+    """So that one AddPartitions covers the changelog, and a restore knows where to go on."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        for each in THREE:
+            world.send(each)
+            await asyncio.sleep(0.2)
+
+    world = told(scenario)
+    log = world.broker.log(TopicPartition(world.topics.state, 0))
+    batches = [batch.records for batch in log._batches if batch.records]
+    assert len(batches) == 4
+    assert {records[0].key for records in batches} == {b"position"}
+    assert [msgspec.json.decode(records[0].value)["sequence"] for records in batches] == [1, 2, 3, 4]
+
+
+def test_without_group_offsets_the_position_counts() -> None:
+    """An idle group loses its offsets after seven days."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        host.kill()
+        group = world.settings.group
+        world.broker.set_group_offsets(group, dict.fromkeys(world.broker.group_offsets(group)))
+        world.send(event("acme ftg-3.0-pro in=9 id=later"))
+        await world.settle()
+        must_account(world)
+
+    told(scenario)
+
+
+def test_a_worker_without_offsets_and_without_state_starts_at_the_beginning_of_the_log() -> None:
+    """Also where retention has moved the beginning."""
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        world.broker.truncate(TopicPartition(world.topics.raw, 0), 1)
+        await one_host(world)
+        assert counted(world)["priced"] == 2
+
+    told(scenario)
+
+
+async def refused(world: World, **settings: Any) -> str:
+    """What the next worker says, which must refuse to run."""
+    host = world.host("next", settings=Settings(**{**world.settings.model_dump(), **settings}))
+    await asyncio.wait([host.life], timeout=60)
+    assert isinstance(host.failure, Refused), host.failure
+    world.problems_found.clear()
+    return str(host.failure)
+
+
+async def stopped_after_three(world: World) -> None:
+    host = await one_host(world)
+    world.send(*THREE)
+    await world.settle()
+    await host.stop()
+
+
+def test_group_offsets_that_somebody_has_reset_stop_the_worker() -> None:
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        world.broker.set_group_offsets(world.settings.group, {TopicPartition(world.topics.raw, 0): 1})
+        assert "has offset 1 for usage.raw.v1-0, but the state says 3" in await refused(world)
+
+    told(scenario)
+
+
+def test_group_offsets_without_a_state_stop_the_worker() -> None:
+    async def scenario(world: World) -> None:
+        world.broker.set_group_offsets(world.settings.group, {TopicPartition(world.topics.raw, 0): 0})
+        assert "but the state is empty" in await refused(world)
+
+    told(scenario)
+
+
+def test_a_position_that_retention_has_passed_stops_the_worker() -> None:
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        world.send(*[event(f"acme ftg-3.0-pro in=1 id=lost{n}") for n in range(5)])
+        world.broker.truncate(TopicPartition(world.topics.raw, 0), 6)
+        assert "has offsets 6 to 8, but the state is at 3" in await refused(world)
+
+    told(scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"app": "other"}, "belongs to app other"),
+        ({"partitions": 7}, "was made with 7 partitions"),
+        ({"format": 2}, "has format 2"),
+    ],
+)
+def test_a_state_of_someone_else_stops_the_worker(change: dict[str, Any], message: str) -> None:
+    """Another app's, a newer format's, another partition count's."""
+
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        last = [r for r in world.broker.committed(world.topics.state, 0) if r.key == b"position"][-1]
+        value = msgspec.json.encode({**msgspec.json.decode(last.value), **change})
+        world.broker.append(world.topics.state, 0, value, key=b"position")
+        assert message in await refused(world)
+
+    told(scenario)
+
+
+def test_a_state_without_a_position_stops_the_worker() -> None:
+    async def scenario(world: World) -> None:
+        world.broker.append(world.topics.state, 0, b"x" * 32, key=b"seen/20000/0")
+        assert "no position" in await refused(world)
+
+    told(scenario)
+
+
+# --- rules 3 and 4: what the broker refuses, and outcomes that are unknown
+
+
+def test_a_batch_that_the_broker_refuses_stops_the_worker_and_moves_no_offset() -> None:
+    """aiokafka would commit the rest of the transaction, offsets included."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        topic = world.broker.topics[world.topics.priced]
+        object.__setattr__(topic, "max_message_bytes", 100)
+        before = world.broker.group_offsets(world.settings.group)
+        world.send(*THREE)
+        await asyncio.wait([host.life], timeout=60)
+        assert "MessageSizeTooLarge" in repr(host.failure.__cause__) or "Kafka refused" in str(host.failure)
+        assert world.broker.group_offsets(world.settings.group) == before
+        assert counted(world)["priced"] == 0
+        world.problems_found.clear()
+
+    told(scenario)
+
+
+def test_after_an_error_nothing_is_sent_before_a_new_start() -> None:
+    """Nothing is re-sent from memory, and no producer is used again."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        must_account(world)
+
+    world = told(scenario, ScriptedFaults({("end_txn", 2): Fault(Kind.LOST_TIMEOUT), ("end_txn", 3): Fault(Kind.LOST_TIMEOUT)}))
+    names = [op for _, _, op, _, _ in world.broker.trace if op in ("init_pid", "begin")]
+    assert names == ["init_pid", "begin", "begin", "init_pid", "begin"]  # accounts, one record; the other two
+
+
+def test_records_over_900_kb_go_in_several_batches_of_one_transaction() -> None:
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        padded = [event(f"acme ghost-9 in=1 id=big{n}") for n in range(33)]
+        world.send(*[RawRecord(r.partition, r.key, r.value + b" " * 60_000, r.headers) for r in padded])
+        await world.settle()
+        assert counted(world)["parked"] == 33
+        must_account(world)
+
+    world = told(scenario, batch_events_max=40)
+    log = world.broker.log(TopicPartition(world.topics.parked, 0))
+    assert max(batch.size for batch in log._batches) <= 900_000
+
+
+def test_records_open_the_transaction_and_offsets_follow() -> None:
+    """The other way round each transaction would wait 100 ms for the one before, instead of 20."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        for each in THREE:
+            world.send(each)
+            await asyncio.sleep(0.2)
+
+    world = told(scenario)
+    names = [op for _, _, op, _, _ in world.broker.trace if op in ("begin", "add_partitions", "produce", "add_offsets")]
+    assert names == ["begin", "add_partitions", "produce", "add_offsets"] * 4
+
+
+# --- rule 5: rebalances
+
+
+def test_a_partition_that_comes_back_unchanged_keeps_its_memory() -> None:
+    """Only the changelog's last position is read again, not the whole of it."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    world = told(scenario)
+    starts = [
+        dict(detail)[TopicPartition(world.topics.state, 0)]
+        for *_, detail in operations(world, "fetch", "host0")
+        if world.topics.state in repr(detail)
+    ]
+    others = [detail for *_, detail in operations(world, "fetch", "host1") if world.topics.state in repr(detail)]
+    assert (starts[-1] > 0) or others
+
+
+def test_memory_that_another_owner_has_overtaken_is_not_used() -> None:
+    """A worker frozen for longer than its session gets the partition back after another one has worked on it."""
+
+    async def scenario(world: World) -> None:
+        first = await one_host(world)
+        world.send(THREE[0])
+        await world.settle()
+        first.freeze(40_000)
+        second = world.host()
+        await asyncio.sleep(15)
+        world.send(THREE[1], THREE[2])
+        await asyncio.sleep(2)
+        await second.stop()
+        await asyncio.sleep(30)
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+        must_account(world)
+
+    told(scenario)
+
+
+def test_a_fenced_worker_opens_again_only_after_a_heartbeat_later_than_the_fence() -> None:
+    """A zombie that started over at once would fence the rightful owner."""
+    thawed = False
+
+    def faults(op: str, worker: str, detail: object) -> Fault:
+        if op == "produce" and worker == "host0.1" and world_now() > 3 and not thawed:
+            return Fault(Kind.FREEZE, 20_000)
+        if op == "heartbeat" and worker == "host0.1" and world_now() > 15:
+            return Fault(Kind.DELAY, 6_000)  # it does not yet know that it has lost its membership
+        return Fault()
+
+    def world_now() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def scenario(world: World) -> None:
+        nonlocal thawed
+        await one_host(world)
+        await asyncio.sleep(4 - world.loop.time())
+        world.send(THREE[0])
+        await asyncio.sleep(0.2)
+        thawed = True
+        world.host()
+        await asyncio.sleep(18)
+        world.send(THREE[1])
+        await asyncio.sleep(4)
+        opened = [worker for _, worker, *_ in operations(world, "init_pid")]
+        assert list(dict.fromkeys(opened)) == ["host0.1", "host1.1"]
+        assert opened.count("host0.1") == 1, "the zombie has opened again"
+        await world.settle()
+        must_account(world)
+
+    told(scenario, faults)
+
+
+def test_a_task_runs_only_with_all_inputs_of_its_partition() -> None:
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        assert host.worker is not None
+        worker = host.worker
+        await host.clients.spawn(worker.assigned({TopicPartition(world.topics.raw, 0)}))
+        assert worker._owners == {}
+
+    told(scenario)
+
+
+def test_a_worker_that_waits_to_join_stops_when_it_is_told_to() -> None:
+    """A rebalance can wait half a minute for a frozen member; SIGTERM cannot."""
+
+    async def scenario(world: World) -> None:
+        first = await one_host(world)
+        first.freeze(9_000)
+        second = world.host()
+        await asyncio.sleep(2)
+        started = world.loop.time()
+        await second.stop()
+        assert world.loop.time() - started < 5
+        await world.settle()
+
+    told(scenario)
+
+
+def test_a_stopped_worker_ends_its_running_commits_first() -> None:
+    """Nothing is left open, and the next owner starts without waiting."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(*THREE)
+        await asyncio.sleep(0.004)
+        await host.stop()
+        await asyncio.sleep(0.1)  # for the markers
+        assert world.broker.transactions.open_ids() == []
+
+    told(scenario)
+
+
+# --- rule 6: polls
+
+
+def test_no_poll_ever_asks_for_all_partitions() -> None:
+    """An empty list would mean all of them, also those whose tasks are not ready."""
+    asked: list[int] = []
+    getmany = SimGroupConsumer.getmany
+
+    async def watched(self: Any, *parts: TopicPartition, **options: Any) -> Any:
+        asked.append(len(parts))
+        return await getmany(self, *parts, **options)
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        await one_host(world)
+        must_account(world)
+
+    with mock.patch.object(SimGroupConsumer, "getmany", watched):
+        told(scenario, ScriptedFaults({("init_pid", 1): Fault(Kind.LATE, 5_000)}))
+    assert asked
+    assert min(asked) == 3
+
+
+# --- books and parked events
+
+
+def test_a_publication_that_comes_while_the_books_are_read_is_not_missed() -> None:
+    """It lies behind the end that was asked for, in the same answer as what lies before."""
+
+    async def scenario(world: World) -> None:
+        world.host()
+        await asyncio.sleep(0.05)
+        world.publish(cured=True)
+        world.send(PARKED)
+        await world.settle()
+        assert counted(world)["priced"] == 1
+
+    told(scenario, ScriptedFaults({("fetch", 1): Fault(Kind.DELAY, 1_000)}))
+
+
+def test_a_cure_waits_for_the_marker_of_the_commit_that_parked_its_event() -> None:
+    """A commit is answered before its markers are written: until then nobody can read the parked record."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(PARKED)
+        assert host.worker is not None
+        while not host.worker._tasks[0].state.parked:
+            await asyncio.sleep(0.001)
+        world.publish(cured=True)
+        await world.settle()
+        must_account(world)
+
+    told(scenario, marker_ms=(100, 200))
+
+
+CURES = [(op, kind) for op in ("begin", "produce", "end_txn") for kind in (Kind.KILL, Kind.FREEZE)]
+
+
+@pytest.mark.parametrize(("op", "kind"), [*CURES, ("end_txn", Kind.KILL_AFTER), ("end_txn", Kind.LOST)], ids=str)
+def test_a_parked_event_is_released_once_whatever_dies_in_its_cure(op: str, kind: Kind) -> None:
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(PARKED, PARKED)
+        await world.settle()
+        assert counted(world) == {"priced": 0, "parked": 1, "rejected": 0}
+        world.publish(cured=True)
+        await world.settle()
+        assert counted(world) == {"priced": 1, "parked": 2, "rejected": 0}  # with its release
+        must_account(world)
+
+    # 1 the accounts, 2 the parked event (two produces: its offset has to be known first), 3 the cure
+    told(scenario, ScriptedFaults({(op, 4 if op == "produce" else 3): Fault(kind, 12_000)}))
+
+
+def test_a_publication_that_mends_one_reason_of_two_leaves_the_event_parked_without_a_second_record() -> None:
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(event("acme ftg-3.0-euro in=10 priority=turbo id=two-reasons"))
+        await world.settle()
+        world.publish(cured=True, kind="sheet")
+        await world.settle()
+        [parked] = world.restored(0).parked.values()
+        assert (parked.reason, counted(world)["parked"]) == ("no_rate_at_time", 1)
+        host.kill()
+        world.publish(cured=True, kind="fx")
+        await world.settle()
+        assert counted(world) == {"priced": 1, "parked": 2, "rejected": 0}
+        [priced] = world.broker.committed(world.topics.priced)
+        assert b'"parked":{"reason":"no_multiplier_for_priority"' in priced.value
+
+    told(scenario)
+
+
+def test_an_account_that_arrives_on_the_wrong_partition_is_forwarded_and_cures() -> None:
+    async def scenario(world: World) -> None:
+        world.host()
+        record = event("list-price ftg-3.0-pro in=5 id=x", partitions=2)
+        world.send(record)
+        await world.settle()
+        assert counted(world)["parked"] == 1
+        world.apply_accounts([LATE_ACCOUNT], partition=1 - record.partition)
+        await world.settle()
+        assert counted(world)["priced"] == 1
+
+    told(scenario, partitions=2, require_account=True)
+
+
+# --- bugs of our own
+
+
+def test_a_record_on_which_the_worker_fails_twice_is_rejected_and_the_others_are_priced() -> None:
+    price = step_module.price
+
+    def failing(found: Any, *more: Any) -> Any:
+        if found.id == "e2":
+            raise ZeroDivisionError
+        return price(found, *more)
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world) == {"priced": 2, "parked": 0, "rejected": 1}
+        assert reasons(world) == {"internal_error": 1}
+
+    with mock.patch.object(step_module, "price", failing):
+        told(scenario)
+
+
+# --- identities and totals over time
+
+
+def test_full_segments_of_seen_ids_replace_small_ones_and_survive_a_restart() -> None:
+    """With segments of 8 ids instead of 15,000."""
+    many = [event(f"acme ftg-3.0-pro in={n} id=many{n}") for n in range(1, 45)]
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        for at in range(0, len(many), 5):
+            world.send(*many[at : at + 5])
+            await asyncio.sleep(0.1)
+        await world.settle()
+        must_account(world)
+        world.compact()
+        host.kill()
+        world.send(*many)
+        await world.settle()
+        assert counted(world)["priced"] == len(many)
+        must_account(world)
+        keys = [key for key in world.restored(0)._days.values()]
+        assert [len(day.full) for day in keys] == [5]
+
+    with mock.patch.object(state_module, "SEGMENT_IDS_MAX", 8):
+        told(scenario)
+
+
+def test_an_id_is_known_for_as_long_as_its_event_would_be_accepted() -> None:
+    """Appended two minutes before midnight, dated two minutes after it: its day is the one before its time."""
+    late = event("acme ftg-3.0-pro in=1 id=midnight at=2026-11-23T00:02:00Z")
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.set_clock("2026-11-22T23:58:00Z")
+        world.send(late)
+        await world.settle()
+        world.set_clock("2026-12-28T00:01:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=moves-stream-time at=2026-12-27T00:00:00Z"))
+        await world.settle()
+        world.send(late)
+        await world.settle()
+        assert counted(world) == {"priced": 2, "parked": 0, "rejected": 0}
+        assert len(world.restored(0).seen) == 2
+        world.set_clock("2026-12-28T00:03:00Z")
+        world.send(late)
+        await world.settle()
+        assert reasons(world) == {"too_late": 1}
+
+    told(scenario)
+
+
+def test_ids_too_old_to_come_again_are_forgotten_in_memory_and_in_the_changelog() -> None:
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        world.set_clock("2026-12-30T12:00:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2026-12-30T00:00:00Z"), *THREE)
+        await world.settle()
+        assert reasons(world) == {"too_late": 3}
+        assert len(world.restored(0).seen) == 1
+        assert world.memory_problems() == []
+
+    told(scenario)
+
+
+@pytest.mark.parametrize("is_parked", [False, True])
+def test_hours_are_dropped_after_62_days_unless_an_event_is_parked_in_them(is_parked: bool) -> None:
+    hour = b"acme/p1/hour/2026-11-21T12:00:00Z"
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE, *([PARKED] if is_parked else []))
+        await world.settle()
+        world.set_clock("2027-01-22T12:30:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=early at=2027-01-22T12:00:00Z"))
+        await world.settle()
+        assert hour.decode() in world.restored(0).totals
+        world.set_clock("2027-01-22T13:00:01Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2027-01-22T12:00:00Z"))
+        await world.settle()
+        last = {record.key: record.value for record in world.broker.committed(world.topics.totals)}
+        assert (last[hour] is None) == (not is_parked)
+        assert last[b"acme/p1/day/2026-11-21T00:00:00Z"] is not None
+        assert world.memory_problems() == []
+
+    told(scenario)
+
+
+def test_stream_time_decides_what_is_too_late_for_a_forwarded_record() -> None:
+    """A record that waited on its way is held against the greatest append time read, not against its own."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.set_clock("2026-12-26T13:00:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2026-12-26T12:00:00Z"))
+        await world.settle()
+        headers = [
+            ("content-type", b"application/cloudevents+json"),
+            ("stream-pricing-topic", b"usage.raw.v1"),
+            ("stream-pricing-partition", b"0"),
+            ("stream-pricing-offset", b"0"),
+            ("stream-pricing-append-time-ms", b"1795305600000"),
+        ]
+        world.broker.append(world.topics.rekeyed, 0, THREE[0].value, key=b"acme", headers=headers)
+        await world.settle()
+        assert counted(world) == {"priced": 1, "parked": 0, "rejected": 1}
+        assert reasons(world) == {"too_late": 1}
+
+    told(scenario)

@@ -1,0 +1,213 @@
+"""Wire forms: what the worker writes parses, and has exactly the strings and numbers that it should."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.accounts import account_bytes, parse_account
+from pricing.documents import read_json
+from pricing.money import exact
+from pricing.times import parse_time
+from pricing.totals import WINDOWS, Sums, Total, TotalKey, window_start
+from streams.codec import PricedWriter, read_total, total_key, write_total
+from streams.letters import RawRecord
+from tests.product import START, account, book, priced, rate, sheet
+from tests.usage import sample_sheet, usage
+
+BOOK = book(sheet(sample_sheet(), image="13.2"), rate(start=START))
+FINGERPRINT = bytes(range(16))
+HOSTILE = ['"', "\\", '\\"', "%s%d%%", "{0}{x}", "a:b,c", "</script>", "\u2028\u2029", "é" * 128, "\U0001f600", "\ufeff", "' OR 1=1", "\\u0041", "null"]  # fmt: skip
+STRINGS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=1, max_size=20)
+
+
+def written(made: dict[str, Any] | str, parked: str = "") -> dict[str, Any]:
+    """The record of a priced event, as a consumer reads it; strictly, so that no key is there twice."""
+    writer = PricedWriter("stream-pricing", ("USD",))
+    origin = RawRecord("usage.raw.v1", 3, 991)
+    value = writer.event(priced(made, BOOK), FINGERPRINT, origin, "2026-11-22T10:00:00.41Z", parked)
+    read_json(value, name="priced event")
+    return json.loads(value)
+
+
+def test_a_priced_event_is_a_cloud_event_of_the_contract() -> None:
+    """Its envelope whole, and what its data has beside the price."""
+    found = written("org_1 connector:c/t project=proj_7 at=2026-11-22T11:00:00.123+01:00")
+    data = found.pop("data")
+    assert found == {
+        "specversion": "1.0",
+        "id": "000102030405060708090a0b0c0d0e0f-0",
+        "source": "/stream-pricing/stream-pricing",
+        "type": "ai.usage.priced.v1",
+        "time": "2026-11-22T10:00:00.123Z",
+        "subject": "proj_7",
+        "datacontenttype": "application/json",
+    }
+    assert data["origin"] == {"topic": "usage.raw.v1", "partition": 3, "offset": 991}
+    assert (data["priced_at"], data["revision"]) == ("2026-11-22T10:00:00.41Z", 0)
+    assert "parked" not in data
+
+
+def test_an_event_that_was_parked_says_so() -> None:
+    """With the reason and since when."""
+    parked = {"reason": "no_rate_at_time", "since": "2026-11-22T10:00:00Z"}
+    assert written("a connector:c/t", f'"parked":{json.dumps(parked)},')["data"]["parked"] == parked
+
+
+EVERY_FIELD: list[tuple[str, tuple[str, ...]]] = [
+    ("a ftg-3.0-pro in=1", ("provider", "region", "user", "api_key_id", "service_tier", "not_billable_because")),
+    ("a ftg-embed in=1", ("priority",)),
+    ("a image:generate", ("model",)),
+    ("a connector:c/t", ("connector", "tool")),
+]
+CASES = [(line, field, text) for line, fields in EVERY_FIELD for field in fields for text in HOSTILE]
+
+
+@pytest.mark.parametrize(("line", "field", "text"), CASES)
+def test_a_hostile_string_comes_out_as_it_went_in(line: str, field: str, text: str) -> None:
+    """In every field that is echoed, and nowhere else does it do harm."""
+    made = usage(line)
+    expected = written(made)["data"]
+    made["data"][field] = text
+    found = written(made)["data"]
+    if field == "connector":
+        expected["item"] = f"connector.{text}"
+    assert found == expected | {field: text}
+
+
+@given(STRINGS, STRINGS, st.dictionaries(STRINGS, STRINGS, max_size=3))
+def test_any_identity_and_labels_come_out_as_they_went_in(id: str, source: str, labels: dict[str, str]) -> None:
+    """Strings as they are, escaped or not."""
+    made = usage("a connector:c/t") | {"id": id, "source": source}
+    made["data"]["labels"] = labels
+    found = written(made)["data"]
+    assert (found["event"]["id"], found["event"]["source"], found["labels"]) == (id, source, labels)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_token_kind_or_dimension_is_a_meter_like_any_other(text: str) -> None:
+    """The names of lines come from events and sheets; a `%` is no place for a number."""
+    made = usage("a ftg-embed in=1")
+    made["data"]["tokens"] = {text: 8}
+    [line] = written(made)["data"]["lines"]
+    assert (line["meter"], line["quantity"], line["consumed"], line["list"]) == (text, "8", "1", "0.000008")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_sheet_writes_what_it_says(text: str) -> None:
+    """Models, units, operations and tiers are the sheet's strings."""
+    found = sheet(sample_sheet(), image="1")
+    model = found.models[0].model_copy(update={"key": text})
+    unit = found.terminal["egress_bytes"].model_copy(update={"unit": text})
+    tier = found.tiers["tier_standard"].model_copy(update={"id": text})
+    changed = found.model_copy(update={"models": (model,), "terminal": {text: unit}, "tiers": {text: tier}, "image_operations": {text: Decimal(1)}})
+    known = parse_account(account_bytes(account("a", ("MARK", START))).replace(b'"MARK"', json.dumps(text).encode()))
+    made = [usage("a mdl_ftg30pro in=1"), usage("a terminal egress_bytes=1"), usage("a image:generate")]
+    made[1]["data"]["dimensions"] = {text: 2}
+    made[2]["data"]["operation"] = text
+    writer = PricedWriter('app"\\%s', ("USD",))
+    one, two, three = (
+        json.loads(writer.event(priced(each, book(changed, rate(start=START)), known), FINGERPRINT, RawRecord("t", 0, 0), "x"))
+        for each in made
+    )
+    assert one["source"] == '/stream-pricing/app"\\%s'
+    assert (one["data"]["model"], one["data"]["item"], one["data"]["tier"]["id"]) == (text, text, text)
+    assert (two["data"]["lines"][0]["meter"], two["data"]["lines"][0]["unit"]) == (f"terminal.{text}", text)
+    assert (three["data"]["lines"][0]["meter"], three["data"]["item"]) == (f"image.{text}", f"image.{text}")
+
+
+def test_the_same_writer_writes_the_same_bytes_again() -> None:
+    """What it keeps of one event says nothing about the next."""
+    lines = ["a ftg-3.0-pro in=1", "a ftg-3.0-pro in=2 user=x", "a terminal egress_bytes=1", "a ftg-3.0-pro in=1 priority=high"]
+    kept = PricedWriter("app", ("USD",))
+    for line in [*lines, *reversed(lines), *lines]:
+        assert kept.data(priced(line, BOOK)) == PricedWriter("app", ("USD",)).data(priced(line, BOOK))
+
+
+# --- totals
+
+DECIMALS = st.decimals(min_value=0, max_value=10**15, places=6, allow_nan=False).map(lambda d: d.normalize())
+AMOUNTS = st.dictionaries(st.sampled_from(["CHF", "USD", "EUR"]), DECIMALS)
+METERS = st.dictionaries(STRINGS, DECIMALS, max_size=3)
+
+
+@st.composite
+def totals(draw: st.DrawFn) -> tuple[TotalKey, Total]:
+    """Any total."""
+    window = draw(st.sampled_from(WINDOWS))
+    start = window_start(window, draw(st.integers(0, 4 * 10**18)))
+    name = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,9}", fullmatch=True)
+    key = TotalKey(draw(name), draw(name), window, start, draw(st.none() | STRINGS))
+    events = draw(st.integers(1, 2**53))
+    converted = draw(st.dictionaries(st.sampled_from(["USD", "EUR"]), st.tuples(DECIMALS, DECIMALS, DECIMALS)))
+    sums = Sums(
+        events,
+        draw(st.integers(0, events)),
+        draw(st.integers(0, 10**30)),
+        draw(DECIMALS),
+        draw(DECIMALS),
+        draw(METERS),
+        draw(AMOUNTS),
+        draw(AMOUNTS),
+        draw(AMOUNTS),
+        converted,
+        draw(AMOUNTS),
+    )
+    return key, Total(sums, draw(st.integers(1, 2**53)), draw(st.integers(0, 4 * 10**18)))
+
+
+@given(totals())
+def test_a_total_is_read_back_as_it_was_written(found: tuple[TotalKey, Total]) -> None:
+    """Every field, exactly: it is its own changelog."""
+    with exact():
+        value = write_total(*found)
+        assert read_total(value) == found
+        assert write_total(*read_total(value)) == value
+    read_json(value, name="total")
+
+
+def test_a_total_reads_as_the_contract_says() -> None:
+    """Every field of section 5."""
+    key = TotalKey("org_1", "p1", "day", parse_time("2026-11-22T00:00:00Z"), "connector.git/hub")
+    one = {"CHF": Decimal("0.10")}
+    sums = Sums(2, 1, 5, Decimal("1E+3"), Decimal("0"), {"input": Decimal(5)}, one, one, {"CHF": Decimal(0)}, {"USD": (Decimal("1.50"), Decimal(1), Decimal(0))}, {})  # fmt: skip
+    with exact():
+        found = json.loads(write_total(key, Total(sums, 3, parse_time("2026-11-22T10:00:00.41Z"))))
+    assert found == {
+        "organization": "org_1",
+        "project": "p1",
+        "window": "day",
+        "start": "2026-11-22T00:00:00Z",
+        "end": "2026-11-23T00:00:00Z",
+        "item": "connector.git/hub",
+        "events": 2,
+        "not_billable_events": 1,
+        "tokens": "5",
+        "synapses": "1000",
+        "neurons": "0",
+        "quantities": {"input": "5"},
+        "list": {"CHF": "0.1"},
+        "net": {"CHF": "0.1"},
+        "due": {"CHF": "0"},
+        "converted": {"USD": {"list": "1.5", "net": "1", "due": "0"}},
+        "provider_cost": {},
+        "revision": 3,
+        "as_of": "2026-11-22T10:00:00.41Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (None, "org_1/p:1/hour/2026-11-22T10:00:00Z"),
+        ("ftg-3.0-pro", "org_1/p:1/hour/2026-11-22T10:00:00Z/ftg-3.0-pro"),
+        ("connector.a/b/c", "org_1/p:1/hour/2026-11-22T10:00:00Z/connector.a/b/c"),
+        ("connector.é %", "org_1/p:1/hour/2026-11-22T10:00:00Z/connector.é %"),
+    ],
+)
+def test_the_key_of_a_total_has_four_parts_or_five(item: str | None, text: str) -> None:
+    """Only the item may contain a slash."""
+    assert total_key(TotalKey("org_1", "p:1", "hour", parse_time("2026-11-22T10:00:00Z"), item)) == text
