@@ -78,7 +78,7 @@ def plain(value: int | Decimal) -> str:
     # str() is four times faster than format() and already plain for most amounts.
     if text[-1] != "0" and "E" not in text:
         return text
-    if type(value) is int:
+    if isinstance(value, int):
         return text
     return format(value.normalize(EXACT), "f") if value else "0"
 
@@ -89,5 +89,5 @@ def as_count(value: Decimal) -> int | Decimal:
     return count if count == value else value
 
 
-whole: Callable[[int], Decimal] = Decimal
+whole: Callable[[int | Decimal], Decimal] = Decimal
 """The decimal of a count: exact for every int."""

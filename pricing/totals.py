@@ -5,7 +5,6 @@ exact: no rounding happens anywhere, so sums of products and products of sums ar
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -22,7 +21,10 @@ HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 WINDOWS = ("hour", "day", "month")
 
-Amounts = dict[str, Decimal]
+# What events add up to: numbers by their path in the record, such as `list/CHF` with INSIDE for the slash. Flat,
+# because adding two of them is what a worker does most after pricing.
+Sums = dict[str, int | Decimal]
+INSIDE = "\x00"  # stands in no name: strings have no control characters
 
 
 class TotalKey(NamedTuple):
@@ -35,41 +37,12 @@ class TotalKey(NamedTuple):
     item: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What events add up to; amounts by currency, `converted` as (list, net, due) by reporting currency."""
-
-    events: int
-    not_billable_events: int
-    tokens: int
-    synapses: Decimal
-    neurons: Decimal
-    quantities: Amounts
-    list: Amounts
-    net: Amounts
-    due: Amounts
-    converted: dict[str, tuple[Decimal, Decimal, Decimal]]
-    provider_cost: Amounts
-
-    def plus(self, other: "Sums") -> "Sums":
-        """Both together; neither is changed."""
-        converted = dict(self.converted)
-        for currency, (list_amount, net, due) in other.converted.items():
-            a, b, c = converted.get(currency, (ZERO, ZERO, ZERO))
-            converted[currency] = (a + list_amount, b + net, c + due)
-        return Sums(
-            self.events + other.events,
-            self.not_billable_events + other.not_billable_events,
-            self.tokens + other.tokens,
-            self.synapses + other.synapses,
-            self.neurons + other.neurons,
-            _plus(self.quantities, other.quantities),
-            _plus(self.list, other.list),
-            _plus(self.net, other.net),
-            _plus(self.due, other.due),
-            converted,
-            _plus(self.provider_cost, other.provider_cost),
-        )
+def plus(one: Sums, other: Sums) -> Sums:
+    """Both together; neither is changed."""
+    both = dict(one)
+    for path, number in other.items():
+        both[path] = both[path] + number if path in both else number
+    return both
 
 
 class Total(NamedTuple):
@@ -81,7 +54,7 @@ class Total(NamedTuple):
 
     def plus(self, sums: Sums, now: int) -> "Total":
         """The next revision."""
-        return Total(self.sums.plus(sums), self.revision + 1, max(self.as_of, now))
+        return Total(plus(self.sums, sums), self.revision + 1, max(self.as_of, now))
 
 
 def first_total(sums: Sums, now: int) -> Total:
@@ -137,46 +110,49 @@ class _Leaf:
     def __init__(self) -> None:
         self.events = 0
         self.quantities: dict[Rate, int | Decimal] = {}
-        self.provider_cost: Amounts = {}
+        self.provider_cost: dict[str, Decimal] = {}
 
     def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
-        quantities: Amounts = {}
-        lists: Amounts = {}
-        nets: Amounts = {}
-        consumed = {"synapse": ZERO, "neuron": ZERO, None: ZERO}
-        tokens = 0
+        consumed: int | Decimal = 0
+        tokens: int | Decimal = 0
+        quantities: Sums = {}
+        lists: dict[str, Decimal] = {}
         for rate, used in self.quantities.items():
-            quantity = whole(used)
-            amount = rate.list * quantity
-            _add(quantities, rate.meter, quantity)
-            _add(lists, rate.currency, amount)
-            _add(nets, rate.currency, amount * terms.factor)
-            consumed[rate.consumed_unit] += quantity * (rate.consumed or ZERO)
-            if rate.unit == "token":
-                tokens += int(used)
-        converted = {}
+            path = f"quantities{INSIDE}{rate.meter}"
+            quantities[path] = quantities.get(path, 0) + used
+            lists[rate.currency] = lists.get(rate.currency, ZERO) + rate.list * whole(used)
+            consumed += 0 if rate.consumed is None else rate.consumed * used
+            tokens += used if rate.unit == "token" else 0
+        in_neurons = terms.rates.is_in_neurons
+        sums: Sums = {
+            "events": self.events,
+            "not_billable_events": 0 if billable else self.events,
+            "tokens": tokens,
+            "synapses": 0 if in_neurons else consumed,
+            "neurons": consumed if in_neurons else 0,
+            **quantities,
+        }
+        for currency, amount in lists.items():
+            _put_amounts(sums, currency, amount, amount * terms.factor, billable)
         for index, report in enumerate(report_currencies):
-            list_amount = _converted(lists, terms, index)
-            net = _converted(nets, terms, index)
-            converted[report] = (list_amount, net, net if billable else ZERO)
-        return Sums(
-            events=self.events,
-            not_billable_events=0 if billable else self.events,
-            tokens=tokens,
-            synapses=consumed["synapse"],
-            neurons=consumed["neuron"],
-            quantities=quantities,
-            list=lists,
-            net=nets,
-            due=nets if billable else dict.fromkeys(nets, ZERO),
-            converted=converted,
-            provider_cost=self.provider_cost,
-        )
+            amount = _converted(lists, terms, index)
+            _put_amounts(sums, report, amount, amount * terms.factor, billable, f"converted{INSIDE}{report}{INSIDE}")
+        for currency, amount in self.provider_cost.items():
+            sums[f"provider_cost{INSIDE}{currency}"] = amount
+        return sums
 
 
-def _converted(amounts: Amounts, terms: Terms, index: int) -> Decimal:
+def _put_amounts(
+    sums: Sums, currency: str, list_amount: Decimal, net: Decimal, billable: bool, inside: str | None = None
+) -> None:
+    """List, net and due: by currency, or `inside` the conversions into one."""
+    for name, amount in (("list", list_amount), ("net", net), ("due", net if billable else ZERO)):
+        sums[f"{name}{INSIDE}{currency}" if inside is None else inside + name] = amount
+
+
+def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:
     total = ZERO
-    for currency, amount in amounts.items():
+    for currency, amount in lists.items():
         rate = terms.conversions[currency][index].rate
         if amount and rate is not None:
             total += amount * rate
@@ -206,15 +182,4 @@ def _month_start(day: int) -> int:
 
 def _into(sums: dict[Any, Sums], key: Any, more: Sums) -> None:
     found = sums.get(key)
-    sums[key] = more if found is None else found.plus(more)
-
-
-def _plus(a: Amounts, b: Amounts) -> Amounts:
-    both = dict(a)
-    for name, amount in b.items():
-        both[name] = both[name] + amount if name in both else amount
-    return both
-
-
-def _add(amounts: Amounts, name: str, amount: Decimal) -> None:
-    amounts[name] = amounts[name] + amount if name in amounts else amount
+    sums[key] = more if found is None else plus(found, more)

@@ -1,14 +1,13 @@
 """What goes into a step and what comes out of it, as values: records, the settings that matter, the result."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
-from pricing.money import ZERO
+from pricing.totals import INSIDE, Sums
 from streams.codec import PricedWriter
 from streams.headers import Headers
 from streams.state import Changes, ParkedEvent
@@ -26,6 +25,8 @@ class InRecord(Protocol):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
+
+_DUE = f"due{INSIDE}"
 
 # A record to publish: key, value, headers, timestamp in ms. A plain tuple, since one is made per event.
 OutRecord = tuple[bytes | None, bytes | None, Headers, int]
@@ -69,17 +70,20 @@ class Counts:
     priced: Counter[str] = field(default_factory=Counter)
     parked: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
-    amounts: dict[str, Decimal] = field(default_factory=dict)
+    produced: Counter[str] = field(default_factory=Counter)
+    amounts: Sums = field(default_factory=dict)
     duplicates: int = 0
     released: int = 0
     rekeyed: int = 0
     accounts_ignored: list[str] = field(default_factory=list)
     append_times_ms: list[int] = field(default_factory=list)
 
-    def add_amounts(self, due: Mapping[str, Decimal]) -> None:
-        """Amounts due, by currency."""
-        for currency, amount in due.items():
-            self.amounts[currency] = self.amounts.get(currency, ZERO) + amount
+    def add_due(self, sums: Sums) -> None:
+        """The amounts due among these."""
+        for path, amount in sums.items():
+            if path.startswith(_DUE):
+                currency = path.removeprefix(_DUE)
+                self.amounts[currency] = self.amounts.get(currency, 0) + amount
 
 
 @dataclass

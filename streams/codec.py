@@ -14,11 +14,10 @@ from msgspec import UNSET
 
 from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, Usage
 from pricing.exchange import FxRate
-from pricing.money import ZERO, number, plain
+from pricing.money import ZERO, plain
 from pricing.pipeline import Line, Priced, Terms
 from pricing.rating import Rate
-from pricing.times import format_time, parse_time
-from pricing.totals import Sums, Total, TotalKey, window_end
+from pricing.times import format_time
 
 _CONSUMED = {False: '"synapses":"%s","neurons":"0",', True: '"synapses":"0","neurons":"%s",'}
 _json = msgspec.json.Encoder().encode
@@ -191,71 +190,3 @@ def _model(given: str, key: str | None) -> str:
 
 def _priority(data: Any) -> str:
     return '"priority":"default",' if data.priority is UNSET else f'"priority":{escaped(data.priority)},'
-
-
-# --- totals
-
-
-def total_key(key: TotalKey) -> str:
-    """`organization/project/window/start[/item]`; only an item may contain a slash."""
-    text = f"{key.organization}/{key.project}/{key.window}/{format_time(key.start)}"
-    return text if key.item is None else f"{text}/{key.item}"
-
-
-def write_total(key: TotalKey, total: Total) -> bytes:
-    """The record of section 5 of the contract."""
-    sums = total.sums
-    item = "" if key.item is None else f'"item":{escaped(key.item)},'
-    quantities = ",".join([f'{escaped(meter)}:"{plain(amount)}"' for meter, amount in sums.quantities.items()])
-    converted = ",".join(
-        [
-            f'"{currency}":{{"list":"{plain(list_amount)}","net":"{plain(net)}","due":"{plain(due)}"}}'
-            for currency, (list_amount, net, due) in sums.converted.items()
-        ]
-    )
-    return (
-        f'{{"organization":"{key.organization}","project":"{key.project}","window":"{key.window}",'
-        f'"start":"{format_time(key.start)}","end":"{format_time(window_end(key.window, key.start))}",{item}'
-        f'"events":{sums.events},"not_billable_events":{sums.not_billable_events},"tokens":"{sums.tokens}",'
-        f'"synapses":"{plain(sums.synapses)}","neurons":"{plain(sums.neurons)}","quantities":{{{quantities}}},'
-        f'"list":{{{_amounts(sums.list)}}},"net":{{{_amounts(sums.net)}}},"due":{{{_amounts(sums.due)}}},'
-        f'"converted":{{{converted}}},"provider_cost":{{{_amounts(sums.provider_cost)}}},'
-        f'"revision":{total.revision},"as_of":"{format_time(total.as_of)}"}}'
-    ).encode()
-
-
-def read_total(value: bytes) -> tuple[TotalKey, Total]:
-    """What `write_total` has written, for a worker that takes it over."""
-    found = orjson.loads(value)
-    key = TotalKey(
-        found["organization"],
-        found["project"],
-        found["window"],
-        parse_time(found["start"]),
-        found.get("item"),
-    )
-    sums = Sums(
-        events=found["events"],
-        not_billable_events=found["not_billable_events"],
-        tokens=int(found["tokens"]),
-        synapses=_decimal(found["synapses"]),
-        neurons=_decimal(found["neurons"]),
-        quantities=_decimals(found["quantities"]),
-        list=_decimals(found["list"]),
-        net=_decimals(found["net"]),
-        due=_decimals(found["due"]),
-        converted={
-            currency: (_decimal(amounts["list"]), _decimal(amounts["net"]), _decimal(amounts["due"]))
-            for currency, amounts in found["converted"].items()
-        },
-        provider_cost=_decimals(found["provider_cost"]),
-    )
-    return key, Total(sums, found["revision"], parse_time(found["as_of"]))
-
-
-def _decimal(text: str) -> Decimal:
-    return number(text, before=400, after=400)
-
-
-def _decimals(texts: dict[str, str]) -> dict[str, Decimal]:
-    return {name: _decimal(text) for name, text in texts.items()}

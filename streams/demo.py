@@ -64,7 +64,7 @@ def demo(settings: Settings, plan: Plan) -> list[str]:
         worker.stop()
         found = account_of(asyncio.run(read_all(mine)))
     print("\n".join(found.lines))
-    return found.problems
+    return found.problems + ([f"{found.open} events are still parked"] if found.open else [])
 
 
 class _Show:

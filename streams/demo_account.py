@@ -33,9 +33,10 @@ class Found(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What became of the raw records, as lines for people, and everything that does not add up."""
+    """What became of the raw records, as lines for people, how many are parked, and everything that does not add up."""
 
     lines: list[str]
+    open: int
     problems: list[str]
 
 
@@ -71,6 +72,7 @@ def account_of(found: Found) -> Account:
             f"{lines:9,} lines priced, recomputed from quantity, price and discount",
             f"{totals:9,} totals, recomputed from the priced events",
         ],
+        counts["parked"],
         problems + wrong,
     )
 

@@ -29,7 +29,10 @@ _PRICED: Header = ("content-type", b"application/cloudevents+json")
 
 def incoming(headers: Sequence[Header]) -> Sequence[Header]:
     """The producer's own headers: what it calls `stream-pricing-*` is dropped."""
-    return [header for header in headers if not header[0].startswith(OWN)] if headers else headers
+    for key, _ in headers:
+        if key.startswith(OWN):
+            return [header for header in headers if not header[0].startswith(OWN)]
+    return headers
 
 
 def forwarded(headers: Sequence[Header]) -> Headers:

@@ -139,11 +139,10 @@ class Metrics:
             (self.events_parked, counts.parked),
             (self.events_rejected, counts.rejected),
             (self.priced_amount, counts.amounts),
+            (self.records_produced, counts.produced),
         ):
             for label, number in numbers.items():
                 counter.labels(label).inc(float(number))
-        for (topic, _), records in step.outputs.items():
-            self.records_produced.labels(topic).inc(len(records))
         self.events_duplicate.inc(counts.duplicates)
         self.events_released.inc(counts.released)
         self.events_rekeyed.inc(counts.rekeyed)

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 import orjson
 
 from streams.admin import verify_for_worker
-from streams.cli.common import installed_version
 from streams.errors import Refused
 from streams.http import serve
 from streams.metrics import Metrics
 from streams.session import KafkaClients
 from streams.settings import Settings
+from streams.version import installed_version
 from streams.worker import Worker
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, zip_longest
 from typing import Any
 
 import aiokafka.errors as kafka
@@ -28,6 +28,8 @@ from streams.settings import Settings
 from streams.state import State
 
 BATCH_BYTES_MAX = 900_000
+
+Target = tuple[str, int]  # a topic and its partition
 
 
 class KafkaClients(KafkaReaders):
@@ -91,28 +93,29 @@ class Session:
         return await stop(producer)
 
     async def _transaction(self, step: Step, state: State) -> None:
-        producer = self._producer
-        outputs: dict[tuple[str, int], Sequence[OutRecord]] = dict(step.outputs)
+        producer, topics = self._producer, self._settings.topics
+        parked, changelog = (topics.parked, self._partition), (topics.state, self._partition)
         await producer.begin_transaction()
         if step.newly_parked:
             # Only the broker knows at which offsets: the changelog can name them once the records are there.
-            parked = (self._settings.topics.parked, self._partition)
-            numbers = await self._send({parked: outputs.pop(parked)})
-            step.complete(numbers[parked][: len(step.newly_parked)])
-        changelog = (self._settings.topics.state, self._partition)
-        records: list[OutRecord] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
-        sent = await self._send({changelog: records, **outputs})
-        step.outputs[changelog] = records  # after the others are sent: for those who count what was produced
-        position = zip(self._settings.topics.inputs, step.changes.position.offsets, strict=True)
+            sent = await self._send(step, [parked])
+            step.complete(list(islice(chain.from_iterable(sent[parked]), len(step.newly_parked))))
+        step.outputs[changelog] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
+        sent = await self._send(step, list(step.outputs))
+        position = zip(topics.inputs, step.changes.position.offsets, strict=True)
         offsets = {TopicPartition(topic, self._partition): offset for topic, offset in position}
         await producer.send_offsets_to_transaction(offsets, self._settings.group)
         await producer.commit_transaction()
-        self.position_at = sent[changelog][0]
+        self.position_at = sent[changelog][0][0]
 
-    async def _send(self, outputs: Mapping[tuple[str, int], Sequence[OutRecord]]) -> dict[tuple[str, int], list[int]]:
-        """Send all records, one batch per topic and partition where it fits; the offsets that they got."""
-        batches = {target: self._batches(records) for target, records in outputs.items()}
-        futures: dict[tuple[str, int], list[Any]] = {target: [] for target in batches}
+    async def _send(self, step: Step, targets: list[Target]) -> dict[Target, list[range]]:
+        """Send these outputs, one batch per topic and partition where it fits; the offsets that each batch got."""
+        batches: dict[Target, list[Any]] = {}
+        for target in targets:
+            records = step.outputs.pop(target)  # the batch has the bytes: no need to hold them twice
+            step.counts.produced[target[0]] += len(records)
+            batches[target] = self._batches(records)
+        futures: dict[Target, list[Any]] = {target: [] for target in batches}
         for row in zip_longest(*batches.values()):  # all first batches at once: one AddPartitions covers them
             for target, batch in zip(batches, row, strict=True):
                 if batch is not None:
@@ -120,12 +123,12 @@ class Session:
                     futures[target].append(await self._producer.send_batch(batch, topic, partition=partition))
         return {target: await self._offsets_of(batches[target], sent) for target, sent in futures.items()}
 
-    async def _offsets_of(self, batches: Sequence[Any], futures: Sequence[Any]) -> list[int]:
-        offsets: list[int] = []
+    async def _offsets_of(self, batches: Sequence[Any], futures: Sequence[Any]) -> list[range]:
+        offsets = []
         for batch, metadata in zip(batches, await asyncio.gather(*futures), strict=True):
             if metadata.offset < 0:  # a duplicate of which the broker has forgotten where it is
                 raise kafka.KafkaError(f"no offset for records of {metadata.topic}-{metadata.partition}")
-            offsets += range(metadata.offset, metadata.offset + batch.record_count())
+            offsets.append(range(metadata.offset, metadata.offset + batch.record_count()))
         return offsets
 
     def _batches(self, records: Iterable[OutRecord]) -> list[Any]:

@@ -13,12 +13,12 @@ import msgspec
 
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.totals import DAY_NS, Total
-from streams.codec import read_total
 from streams.seen import ROW_BYTES, SeenIds
+from streams.total_codec import read_total
 
 FORMAT = 1
 SEGMENT_IDS_MAX = 15_000  # 480,000 bytes: a full segment
-HOT_TOTALS_MAX = 20_000
+HOT_TOTALS_MAX = 5_000
 
 Record = tuple[bytes, bytes | None]
 

@@ -23,11 +23,12 @@ from pricing.times import format_time
 from pricing.totals import HOUR_NS, Tally, first_total
 from streams import headers, letters
 from streams.batch import Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
-from streams.codec import escaped, total_key, write_total
+from streams.codec import escaped
 from streams.expiry import expired_days, expired_totals
 from streams.letters import Arrival
 from streams.seen import row
 from streams.state import Changes, ParkedEvent, State, append_day
+from streams.total_codec import total_key, write_total
 
 MS_NS = 1_000_000
 FUTURE_NS = 5 * 60 * 1_000_000_000
@@ -269,7 +270,7 @@ class _Batch:
             self._changes.totals[name] = (total, value)
             self._put(self._lane.topics.totals, self._lane.partition, (name.encode(), value, [], self._now_ms))
             if key.item is None and key.window == "hour":
-                self._counts.add_amounts(sums.due)
+                self._counts.add_due(sums)
 
     def _expire(self) -> None:
         now = self._stream_time_ms * MS_NS

@@ -37,22 +37,25 @@ def trial(settings: Settings, name: str, broker: EmbeddedKafka | None = None) ->
     prefix = f"{settings.topic_prefix}{name}-{secrets.token_hex(3)}."
     with kafka_cluster(existing, broker) as servers:
         mine = settings.model_copy(update={"bootstrap_servers": servers, "topic_prefix": prefix})
+        ended_well = False
         try:
             yield mine
+            ended_well = True
         finally:
             if existing:
-                asyncio.run(_delete_topics(mine))
+                asyncio.run(_delete_topics(mine, report=ended_well))
 
 
-async def _delete_topics(settings: Settings) -> None:
-    """Every topic whose name begins with the trial's prefix."""
+async def _delete_topics(settings: Settings, report: bool) -> None:
+    """Every topic whose name begins with the trial's prefix. After an error a second one would only distract."""
     client = AIOKafkaAdminClient(**settings.client_options(), request_timeout_ms=settings.request_timeout_ms)
     try:
         await client.start()
         names = await client.list_topics()
         await client.delete_topics([name for name in names if name.startswith(settings.topic_prefix)])
     except KNOWN as error:
-        print(f"topics {settings.topic_prefix}* are left behind: {one_line(error)}", file=sys.stderr)
+        if report:
+            print(f"topics {settings.topic_prefix}* are left behind: {one_line(error)}", file=sys.stderr)
     finally:
         await client.close()
 

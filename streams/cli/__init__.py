@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from streams.cli.common import LazyGroup, installed_version
+from streams.cli.common import LazyGroup
+from streams.version import installed_version
 
 _PRICES = "streams.cli.prices"
 _RUNNING = "streams.cli.running"

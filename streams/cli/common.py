@@ -101,16 +101,6 @@ class LazyGroup(Group):
             formatter.write_dl([(name, short) for name, (_, _, short) in self._lazy.items()])
 
 
-def installed_version() -> str:
-    """The version of the installed package; `0` in a checkout that is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("stream-pricing")
-    except PackageNotFoundError:
-        return "0"
-
-
 def _settings_of(*sections: str) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[P, T]]:
     def decorate(function: Callable[Concatenate[Any, P], T]) -> Callable[P, T]:
         names = [name for section in sections for name in SECTIONS[section]]

@@ -12,10 +12,8 @@ from click.testing import CliRunner
 from streams.cli import main
 from streams.settings import Settings
 from tests.broker.harness import (
-    WorkerProcess,
     apply_accounts,
     clock_ms,
-    eventually,
     must_account,
     prepare,
     produce,
@@ -26,8 +24,8 @@ from tests.broker.harness import (
     read,
     settings_for,
     settled,
-    workers,
 )
+from tests.broker.processes import WorkerProcess, eventually, workers
 from tests.oracle import Event, Found, Oracle, Parked, Record, partition_of
 from tests.oracle import Settings as OracleSettings
 from tests.usage import stream
@@ -40,7 +38,7 @@ async def test_a_publication_cures_what_waits_for_it(kafka: str, prefix: str, is
     settings, now = settings_for(kafka, prefix), clock_ms()
     before, after = sample_oracle(now), sample_oracle(now, cured=True)
     await prepare(settings, now)
-    await produce(settings, stream(101, 600, now_ms=now))
+    await produce(settings, stream(101, 300, now_ms=now))
     with workers(WorkerProcess(settings)) as running:
         found = await settled(settings)
         must_account(found, before)

@@ -10,18 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from streams.embedded_kafka import EmbeddedKafka
-from tests.broker.harness import (
-    WorkerProcess,
-    clock_ms,
-    eventually,
-    must_account,
-    prepare,
-    produce,
-    sending,
-    settings_for,
-    settled,
-    workers,
-)
+from tests.broker.harness import clock_ms, must_account, prepare, produce, sending, settings_for, settled
+from tests.broker.processes import WorkerProcess, eventually, workers
 from tests.usage import stream
 from tests.usage_samples import sample_oracle
 

@@ -6,11 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.broker.harness import (
-    WorkerProcess,
     clock_ms,
-    eventually,
     must_account,
-    page,
     prepare,
     produce,
     producer_of,
@@ -20,8 +17,8 @@ from tests.broker.harness import (
     sending,
     settings_for,
     settled,
-    workers,
 )
+from tests.broker.processes import WorkerProcess, eventually, page, workers
 from tests.oracle import Found, Oracle, Record, account, partition_of
 from tests.usage import RawRecord, stream
 from tests.usage_samples import days_before, sample_oracle, sample_rates, sample_sheets

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutants.breakages import ALL, Mutant
+from tests.mutants.breakages import ALL, LIKELY, Mutant
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("pricing", "streams", "tests", "deploy", "pyproject.toml")
@@ -96,13 +96,13 @@ def _caught_by(mutant: Mutant, tree: Path) -> str | None:
     assert original.count(mutant.old) == 1, f"{mutant.name}: the copy has another text"
     path.write_text(original.replace(mutant.old, mutant.new))
     try:
-        return _first_failure(tree)
+        return _first_failure(tree, *(test for test, mutants in LIKELY.items() if mutant in mutants))
     finally:
         path.write_text(original)
 
 
-def _first_failure(tree: Path) -> str | None:
-    tests = [test for test in TESTS if (tree / test).exists()]
+def _first_failure(tree: Path, *first: str) -> str | None:
+    tests = [test for test in dict.fromkeys([*first, *TESTS]) if (tree / test).exists()]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
     command += ["--seeds", str(SEEDS), *tests]
     # Bytecode is told apart by the second and the size of its source: a breakage may change neither.

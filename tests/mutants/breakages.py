@@ -508,4 +508,10 @@ INPUT = [
     ),
 ]
 
+# Where each kind is likely to be caught: those tests run first.
+LIKELY = {
+    "tests/simulation/test_rules.py": [*RULES, *PARKED, *DEDUP],
+    "tests/unit/test_pricing.py": MONEY,
+    "tests/unit/test_events.py": INPUT,
+}
 ALL = [*RULES, *DEDUP, *MONEY, *PARKED, *INPUT]

@@ -12,8 +12,8 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,10 +28,11 @@ from pricing.rating import Missing
 from pricing.reading import read_event
 from pricing.totals import Tally, first_total
 from streams.batch import Inputs, Step
-from streams.codec import PricedWriter, total_key, write_total
+from streams.codec import PricedWriter
 from streams.state import State
 from streams.step import step
 from streams.topics import Topics
+from streams.total_codec import total_key, write_total
 from tests import oracle
 from tests.oracle import Found, Oracle, Parked, Record, Settings, account
 from tests.oracle_checks import differences, header_origin, total_differences
@@ -55,7 +56,9 @@ PARTITIONS = 4
 # --- single events by random books
 
 PLAIN = st.one_of(
-    st.sampled_from(["0", "0.0", "1", "13.2", "0.000000000001", "999999999999.999999999999999999999999", "1e-10", "1E2"]),
+    st.sampled_from(
+        ["0", "0.0", "1", "13.2", "0.000000000001", "999999999999.999999999999999999999999", "1e-10", "1E2"]
+    ),
     st.decimals(0, 10**6, places=9).map(lambda value: f"{value:f}"),
 )
 FACTORS = st.one_of(
@@ -123,9 +126,17 @@ def books(draw: st.DrawFn) -> tuple[list[oracle.Sheet], list[oracle.Rate], dict[
         for number in range(draw(st.integers(1, 2)))
     ]
     pairs = st.sampled_from(["CHF/USD", "EUR/USD", "USD/CHF", "CHF/EUR", "USD/EUR", "EUR/CHF"])
-    dated = draw(st.lists(st.tuples(pairs, RATES, starts), min_size=3, max_size=12, unique_by=lambda one: (one[0], one[2])))
+    dated = draw(
+        st.lists(st.tuples(pairs, RATES, starts), min_size=3, max_size=12, unique_by=lambda one: (one[0], one[2]))
+    )
     tiers = st.sampled_from([None, "tier_standard", "tier_zero", "tier_third", "tier_full", "gold"])
-    accounts = {"a": {"organization": "a", "version": 1, "tiers": [{"tier": draw(tiers), "from": START}, {"tier": draw(tiers), "from": LATER}]}}
+    accounts = {
+        "a": {
+            "organization": "a",
+            "version": 1,
+            "tiers": [{"tier": draw(tiers), "from": START}, {"tier": draw(tiers), "from": LATER}],
+        }
+    }
     currencies = draw(st.sampled_from([(), ("USD",), ("USD",), ("USD", "EUR"), ("CHF",)]))
     settings_ = Settings(report_currencies=currencies, require_account=draw(st.sampled_from([False, False, True])))
     return sheets, [oracle.Rate(*one) for one in dated], accounts if draw(PERHAPS) else {}, settings_
@@ -193,7 +204,9 @@ def test_totals_are_the_sums_of_priced_events(seed: int, count: int) -> None:
     accounts = sample_accounts(NOW_MS)
     with exact():
         for number in range(count):
-            made = usage(chosen.choice(LINES).replace("a ", f"{chosen.choice(ORGANIZATIONS[:9])} ", 1) + f" id={number}")
+            made = usage(
+                chosen.choice(LINES).replace("a ", f"{chosen.choice(ORGANIZATIONS[:9])} ", 1) + f" id={number}"
+            )
             made["time"] = f"2026-11-{chosen.randint(13, 22):02d}T{chosen.randint(0, 23):02d}:59:59.999999999Z"
             event = read_event(encode(made, ())[0], ())
             known = accounts.get(event.data.organization)
@@ -291,7 +304,9 @@ class World:
         """A new book, and every parked event looked at again."""
         self.book = book
         for partition, found in self.states.items():
-            cures = [(parked, self.logs[TOPICS.parked, partition][offset]) for offset, parked in sorted(found.parked.items())]
+            cures = [
+                (parked, self.logs[TOPICS.parked, partition][offset]) for offset, parked in sorted(found.parked.items())
+            ]
             self.step(partition, cures)
 
     def records(self, topic: str) -> list[Record]:
@@ -310,7 +325,9 @@ class World:
     def totals(self) -> dict[str, dict[str, Any]]:
         """The last value of every total, but what depends on the batches."""
         values = {key: json.loads(value) for found in self.states.values() for key, value in found.totals.items()}
-        return {key: {n: v for n, v in value.items() if n not in ("revision", "as_of")} for key, value in values.items()}
+        return {
+            key: {n: v for n, v in value.items() if n not in ("revision", "as_of")} for key, value in values.items()
+        }
 
 
 def world(seed: int, raw: list[RawRecord], batch_max: int) -> World:
@@ -348,7 +365,11 @@ def test_a_stream_is_accounted_for(seed: int) -> None:
 def still_parked(made: World) -> set[Any]:
     """The raw records of the events that no publication has cured."""
     logs = [(made.logs.get((TOPICS.parked, partition), []), found) for partition, found in made.states.items()]
-    return {header_origin(Record(TOPICS.parked, 0, at, 0, None, None, log[at].headers)) for log, found in logs for at in found.parked}
+    return {
+        header_origin(Record(TOPICS.parked, 0, at, 0, None, None, log[at].headers))
+        for log, found in logs
+        for at in found.parked
+    }
 
 
 def parked_by(raw: list[RawRecord]) -> set[Any]:
@@ -376,7 +397,10 @@ def test_batches_cut_otherwise_give_the_same_totals(seed: int) -> None:
 
 def is_routed_well(record: RawRecord) -> bool:
     """Whether the partition is the one of the key."""
-    return record.key is not None and oracle.partition_of(record.key.decode(errors="replace"), PARTITIONS) == record.partition
+    return (
+        record.key is not None
+        and oracle.partition_of(record.key.decode(errors="replace"), PARTITIONS) == record.partition
+    )
 
 
 @pytest.mark.parametrize("seed", range(200, 203))
@@ -386,9 +410,7 @@ def test_a_step_is_pure(seed: int) -> None:
     for partition in (0, 1, 2, 3) * 2:
         if not made.is_behind(partition):
             continue
-        inputs = Inputs(
-            raw=made.unread(TOPICS.raw, partition, 15), accounts=made.unread(TOPICS.accounts, partition, 3)
-        )
+        inputs = Inputs(raw=made.unread(TOPICS.raw, partition, 15), accounts=made.unread(TOPICS.accounts, partition, 3))
         before = snapshot(made.states[partition]), copy.deepcopy(inputs)
         first, second = made.stepped(partition, inputs), made.stepped(partition, inputs)
         assert first == second

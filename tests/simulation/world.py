@@ -223,17 +223,22 @@ class Focus:
         self._op, kind = focus
         bounds = LONGEST_MS.get(kind)
         self._fault = Fault(kind, rng.uniform(0, rng.choice(bounds)) if bounds else 0.0)
-        most = 12 if self._op in _OFTEN else 4
+        most = 10 if self._op in _OFTEN else 3
         if self._op in ("heartbeat", "leave"):
             most = 1
         self._left = rng.randint(1, most)
 
     def __call__(self, op: str, worker: str, detail: object) -> Fault:
-        if op == self._op:
+        if op == self._op and not self.is_spent:
             self._left -= 1
-            if self._left == 0:
+            if self.is_spent:
                 return self._fault
         return self._random(op, worker, detail)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the certain fault has struck."""
+        return self._left == 0
 
 
 # --- the world
@@ -615,12 +620,22 @@ class _Seeded:
         acting = asyncio.ensure_future(self._act())
         await self._send(plan.records())
         await acting
+        await self._spend()
         world.broker.faults = no_faults
         await world.settle()
         books = oracles(plan.stream_seed, plan.require_account, plan.late_account)
         problems = world.problems(*books)
         await world.stop_all()
         return problems or world.problems_found
+
+    async def _spend(self) -> None:
+        """Give the fault that the seed is about its time; only a worker that stops leaves its group."""
+        for _ in range(15):
+            if self._world.broker.faults.is_spent:  # type: ignore[attr-defined]
+                return
+            if self._plan.focus[0] == "leave":
+                self._world.hosts[0].drain()
+            await asyncio.sleep(1)
 
     async def _send(self, records: list[RawRecord]) -> None:
         """All records in some five seconds, the cure in the middle, the account somewhere."""

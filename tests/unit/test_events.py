@@ -98,7 +98,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("type null", "not_a_cloudevent", with_(type=None)),
     ("unknown type", "unknown_type", with_(type="ai.usage.model.v2")),
     ("a later type", "unknown_type", with_(type="ai.usage.units.v1")),
-    ("a type with half a surrogate pair", "unknown_type", with_(type="MARK").replace(b"MARK", b"\\ud800")),
+    ("a type with half a surrogate pair", "not_json", with_(type="MARK").replace(b"MARK", b"\\ud800")),
     ("no time", "invalid_field", with_(time=REMOVED)),
     ("time null", "invalid_field", with_(time=None)),
     ("time without an offset", "invalid_field", with_(time="2026-11-22T10:00:00")),
@@ -109,7 +109,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("id of 257 bytes", "invalid_field", with_(id="é" * 128 + "x")),
     ("source with a control character", "invalid_field", with_(source="a\u0085b")),
     ("id with DEL", "invalid_field", with_(id="a\u007f")),
-    ("id with half a surrogate pair", "invalid_field", with_(id="MARK").replace(b"MARK", b"\\udc00")),
+    ("id with half a surrogate pair", "not_json", with_(id="MARK").replace(b"MARK", b"\\udc00")),
     ("unknown field", "invalid_field", with_data(colour="red")),
     ("field of another type", "invalid_field", with_data(executions=1)),
     ("no organization", "invalid_field", with_data(organization=REMOVED)),
@@ -122,7 +122,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("user empty", "invalid_field", with_data(user="")),
     ("user null", "invalid_field", with_data(user=None)),
     ("user with a C1 control", "invalid_field", with_data(user="a\u009f")),
-    ("user with half a surrogate pair", "invalid_field", with_data(user="MARK").replace(b"MARK", b"\\ud800")),
+    ("user with half a surrogate pair", "not_json", with_data(user="MARK").replace(b"MARK", b"\\ud800")),
     ("billable null", "invalid_field", with_data(billable=None)),
     ("billable a string", "invalid_field", with_data(billable="true")),
     ("labels null", "invalid_field", with_data(labels=None)),
@@ -147,7 +147,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("count 2^64", "invalid_field", with_data(tokens={"input": 2**64})),
     ("count 2^64 + 5", "invalid_field", with_data(tokens={"input": 2**64 + 5})),
     ("count of 60,000 digits", "invalid_field", with_data(tokens={"input": Literal("9" * 60_000)})),
-    ("executions 1.5", "invalid_field", with_data("connector_tool", connector="c", tool="t", executions=Literal("1.5"))),
+    ("runs 1.5", "invalid_field", with_data("connector_tool", connector="c", tool="t", executions=Literal("1.5"))),
     ("image count 2^64", "invalid_field", with_data("image", operation="generate", count=2**64)),
     ("seconds -0.1", "invalid_field", with_data(seconds=Literal("-0.1"))),
     ("seconds over 10^15", "invalid_field", with_data(seconds="1000000000000000.000000000000000001")),
@@ -299,7 +299,7 @@ BINARY = dict(encode_binary(GOOD)[1])
     ],
 )
 def test_bad_headers_are_rejected(reason: str, headers: dict[str, bytes], value: bytes | None) -> None:
-    """Batch mode, and what is wrong with binary mode. A header that is kept later is short: else it would be left out."""
+    """Batch mode, and what is wrong with binary mode. Headers that are kept later are short."""
     assert refused(value, list(headers.items()))[0] == reason
 
 
@@ -353,9 +353,7 @@ def test_content_is_what_is_said_not_how(one: Any, other: Any) -> None:
     """Two spellings of one content have one hash."""
     first = with_data(**one)
     second = (
-        with_data(**other)
-        if isinstance(other, dict)
-        else text_of(with_(), '"data": {', f'"data": {{{other.text}, ')
+        with_data(**other) if isinstance(other, dict) else text_of(with_(), '"data": {', f'"data": {{{other.text}, ')
     )
     assert read_event(first, ()).content == read_event(second, ()).content
 
@@ -404,7 +402,7 @@ CHANGES = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"user": STRINGS}),
     st.fixed_dictionaries({"labels": st.dictionaries(STRINGS, STRINGS, max_size=3)}),
-    st.fixed_dictionaries({"region": st.sampled_from(["a:b", '"', "\\", "\x7f", "é", "x" * 256, "x" * 257, "é" * 129])}),
+    st.fixed_dictionaries({"region": st.sampled_from(["a:b", '"', "\\", "\x7f", "é", "x" * 257, "é" * 129])}),
     st.fixed_dictionaries(
         {"provider_cost": st.fixed_dictionaries({"amount": st.sampled_from(["1.0", Literal("1e2"), "-1"]),
                                                  "currency": st.sampled_from(["USD", "usd"])})}),
@@ -458,8 +456,11 @@ def agreed(value: bytes) -> Event | None:
 def strings_in(found: Event) -> list[str]:
     """The strings that are written without escapes."""
     data = found.data
-    texts = [found.id, found.source, *(value for value in map(data.__getattribute__, data.__struct_fields__) if type(value) is str)]
-    return texts
+    return [
+        found.id,
+        found.source,
+        *(value for value in map(data.__getattribute__, data.__struct_fields__) if type(value) is str),
+    ]
 
 
 @given(events(), st.randoms(use_true_random=False))
@@ -472,7 +473,26 @@ def test_the_fast_path_agrees_with_the_strict_one(made: dict[str, Any], dice: ra
         assert facts(plain) == facts(other)
 
 
-PIECES = [b"", b'"', b"\\", b":", b",", b"{", b"}", b"0", b"-", b".", b"e5", b" ", b"\x00", b"\x7f", b"\xc3", b"null", b'"id":"x",', b'"input":1,']
+PIECES = [
+    b"",
+    b'"',
+    b"\\",
+    b":",
+    b",",
+    b"{",
+    b"}",
+    b"0",
+    b"-",
+    b".",
+    b"e5",
+    b" ",
+    b"\x00",
+    b"\x7f",
+    b"\xc3",
+    b"null",
+    b'"id":"x",',
+    b'"input":1,',
+]
 
 
 @given(
@@ -496,14 +516,19 @@ def test_a_repeated_key_is_never_read(line: str, data: st.DataObject) -> None:
     objects = [made, *(inner for inner in (made["data"], *made["data"].values()) if isinstance(inner, dict))]
     chosen = data.draw(st.sampled_from(objects))
     key = data.draw(st.sampled_from(sorted(chosen)))
-    value = dumps(chosen[key], ",", ":") if data.draw(st.booleans()) else data.draw(st.sampled_from(['"a:b"', "1", "{}"]))
+    value = (
+        dumps(chosen[key], ",", ":") if data.draw(st.booleans()) else data.draw(st.sampled_from(['"a:b"', "1", "{}"]))
+    )
     whole = dumps(chosen, ",", ":")
     member = f'"{key}":{value}'
     twice = f"{{{member},{whole[1:]}" if data.draw(st.booleans()) else f"{whole[:-1]},{member}}}"
     assert refused(text.replace(whole, twice).encode())[0] == "not_json"
 
 
-@given(st.binary(max_size=200), st.lists(st.tuples(st.sampled_from(["content-type", "ce_id", "x"]), st.binary(max_size=20))))
+@given(
+    st.binary(max_size=200),
+    st.lists(st.tuples(st.sampled_from(["content-type", "ce_id", "x"]), st.binary(max_size=20))),
+)
 def test_any_bytes_give_an_event_or_a_reason(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     """Nothing else is raised."""
     assert refused(value, headers)[0] in {"not_json", "not_a_cloudevent"}

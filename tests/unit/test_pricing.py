@@ -159,8 +159,14 @@ def test_the_example_of_one_byte_of_egress() -> None:
     [
         # seconds × 1 synapse × priority, at the input price
         ("a ftg-3.0-pro seconds=1.5", {"seconds": Fraction("1.5") * 1 * Fraction("13.2") / 10**6}),
-        ("a ftg-3.0-pro seconds=1.5 priority=low", {"seconds": Fraction("1.5") * Fraction("0.8") * Fraction("13.2") / 10**6}),
-        ("a ftg-3.0-euro seconds=2 in=1", {"input": 2 * Fraction("7.25") / 10**6, "seconds": 2 * Fraction("3.75") * Fraction("7.25") / 10**6}),
+        (
+            "a ftg-3.0-pro seconds=1.5 priority=low",
+            {"seconds": Fraction("1.5") * Fraction("0.8") * Fraction("13.2") / 10**6},
+        ),
+        (
+            "a ftg-3.0-euro seconds=2 in=1",
+            {"input": 2 * Fraction("7.25") / 10**6, "seconds": 2 * Fraction("3.75") * Fraction("7.25") / 10**6},
+        ),
         # neurons per token × 8; no priority
         ("a ftg-embed in=1000 out=3", {"input": Fraction(1000, 8) * 8 / 10**6, "output": Fraction(3, 8) * 8 / 10**6}),
         ("a ftg-embed in=1000 priority=high", {"input": Fraction(1000, 8) * 8 / 10**6}),
@@ -173,15 +179,24 @@ def test_the_example_of_one_byte_of_egress() -> None:
         # multiplier × executions, 1 where the event does not say
         ("a connector:github/search", {"connector": Fraction(8 * 8, 10**6)}),
         ("a connector:github/search executions=3", {"connector": Fraction(8 * 3 * 8, 10**6)}),
-        ("a terminal cpu_seconds=5.5 storage_gb_days=2", {"terminal.cpu_seconds": Fraction("5.5") * Fraction("0.00005"), "terminal.storage_gb_days": Fraction("0.2")}),
+        (
+            "a terminal cpu_seconds=5.5 storage_gb_days=2",
+            {
+                "terminal.cpu_seconds": Fraction("5.5") * Fraction("0.00005"),
+                "terminal.storage_gb_days": Fraction("0.2"),
+            },
+        ),
         ("a terminal ram_gb_seconds=1", {"terminal.ram_gb_seconds": Fraction("0.000007")}),
         # free is not unpriced: a line, of amount 0
         ("a ftg-free in=5", {"input": Fraction(0)}),
     ],
-)  # fmt: skip
+)
 def test_list_amounts_are_the_formula_s(line: str, listed: dict[str, Fraction]) -> None:
     """Each written as its arithmetic."""
-    assert {meter: Fraction(amount) for meter, amount in lists(line, book(wide(), rate(), rate("EUR/USD", "1.0871"))).items()} == listed
+    assert {
+        meter: Fraction(amount)
+        for meter, amount in lists(line, book(wide(), rate(), rate("EUR/USD", "1.0871"))).items()
+    } == listed
 
 
 @pytest.mark.parametrize(
@@ -288,9 +303,16 @@ def test_a_provider_may_have_a_sheet_of_its_own() -> None:
 
 def test_the_rate_in_force_is_the_one_of_the_event_s_time() -> None:
     """From its first nanosecond on; of equals the later published."""
-    rates = [rate(amount="1", start=START), rate(amount="2", start="2026-11-10T00:00:00Z"), rate(amount="3", start="2026-11-10T00:00:00Z")]
+    rates = [
+        rate(amount="1", start=START),
+        rate(amount="2", start="2026-11-10T00:00:00Z"),
+        rate(amount="3", start="2026-11-10T00:00:00Z"),
+    ]
     found = book(sheet(), *rates)
-    used = {at: data(f"a connector:c/t at={at}", found)["fx"][0]["rate"] for at in ("2026-11-09T23:59:59.999999999Z", "2026-11-10T00:00:00Z")}
+    used = {
+        at: data(f"a connector:c/t at={at}", found)["fx"][0]["rate"]
+        for at in ("2026-11-09T23:59:59.999999999Z", "2026-11-10T00:00:00Z")
+    }
     assert list(used.values()) == ["1", "3"]
 
 
@@ -346,7 +368,11 @@ PARKED = [
     ("no_price_for_meter", "a ftg-3.0-pro seconds=1", book(sheet(changed(f"{PRO}.input_price_per_1m_synapses", None)))),
     ("no_price_for_meter", "a code cpu=1 mb=1 wall=1", book(sheet(changed("code_execution.base_neuron_cost", None)))),
     ("no_price_for_meter", "a code cpu=3 mb=1 wall=1", book(sheet(changed("code_execution.cpu_free_seconds", None)))),
-    ("no_price_for_meter", "a code cpu=1 mb=1 wall=1", book(sheet(changed("code_execution.neurons_price_per_1m_chf", None)))),
+    (
+        "no_price_for_meter",
+        "a code cpu=1 mb=1 wall=1",
+        book(sheet(changed("code_execution.neurons_price_per_1m_chf", None))),
+    ),
     ("no_price_for_meter", "a connector:c/t", book(sheet(changed("connector_tools.neuron_multiplier", None)))),
     ("no_price_for_meter", "a connector:c/t", book(sheet(changed("connector_tools.neurons_price_per_1m_chf", None)))),
     ("no_price_for_meter", "a terminal gpu_seconds=1 cpu_seconds=1", book()),
@@ -354,14 +380,18 @@ PARKED = [
     ("no_multiplier_for_priority", "a ftg-3.0-pro in=1 priority=turbo", book()),
     ("no_multiplier_for_priority", "a ftg-3.0-pro in=1 priority=HIGH", book()),
     ("no_multiplier_for_priority", "a image:generate priority=turbo", book(sheet(image="1"))),
-    ("no_multiplier_for_priority", "a ftg-3.0-pro in=1", book(sheet(changed("conversion.priority_multipliers.default", ...)))),
+    (
+        "no_multiplier_for_priority",
+        "a ftg-3.0-pro in=1",
+        book(sheet(changed("conversion.priority_multipliers.default", ...))),
+    ),
     ("no_rate_at_time", "a ftg-3.0-pro in=1", book(sheet())),
     ("no_rate_at_time", "a ftg-3.0-pro in=1 at=2026-11-21T23:59:59.999999999Z", book()),
     ("no_rate_at_time", "a ftg-3.0-pro in=1", book(sheet(), rate("USD/CHF"))),
     ("no_rate_at_time", "a ftg-3.0-euro in=1", book(wide(), rate())),
     ("no_rate_at_time", "a ftg-3.0-pro in=1", book(sheet(), rate(), policy=TWO_CURRENCIES)),
     ("no_rate_at_time", "a ftg-3.0-pro in=1 billable=no", book(sheet())),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("why", "line", "found"), PARKED, ids=[f"{row[0]}: {row[1]}" for row in PARKED])
@@ -400,8 +430,15 @@ def test_reasons_have_a_precedence() -> None:
     line, operation = "a ghost reasoning=1 priority=turbo provider=acme", "a image:bend priority=turbo provider=acme"
     other = sheet(sample_sheet(), id="other")
     dearer = sheet(changed("models.0.key", "ghost"), id="other")
-    with_kind = sheet(changed("models.0.pricing.reasoning_price_per_1m_synapses", Literal("1"), changed("models.0.key", "ghost")), id="other")
-    with_priority = json.loads(changed("conversion.priority_multipliers.turbo", Literal("3"), changed("models.0.key", "ghost")), parse_float=Literal, parse_int=Literal)
+    with_kind = sheet(
+        changed("models.0.pricing.reasoning_price_per_1m_synapses", Literal("1"), changed("models.0.key", "ghost")),
+        id="other",
+    )
+    with_priority = json.loads(
+        changed("conversion.priority_multipliers.turbo", Literal("3"), changed("models.0.key", "ghost")),
+        parse_float=Literal,
+        parse_int=Literal,
+    )
     with_priority["models"][0]["pricing"]["reasoning_price_per_1m_synapses"] = Literal("1")
     whole = sheet(dumps(with_priority).encode(), id="other")
     assert reason(line, book(sheet(), policy=policy), unknown_tier) == Unpriced.NO_SHEET
@@ -447,7 +484,12 @@ def test_a_tier_is_a_discount_on_every_line(tier: str, net: Fraction) -> None:
 )
 def test_the_tier_is_the_one_of_the_event_s_time(at: str, tier: str | None) -> None:
     """Before its first tier an organization pays list prices, and where the tier is null."""
-    known = account("a", ("tier_standard", "2026-11-10T00:00:00Z"), ("tier_third", "2026-11-22T10:00:00Z"), (None, "2026-11-22T11:00:00Z"))
+    known = account(
+        "a",
+        ("tier_standard", "2026-11-10T00:00:00Z"),
+        ("tier_third", "2026-11-22T10:00:00Z"),
+        (None, "2026-11-22T11:00:00Z"),
+    )
     found = data(f"a connector:c/t at={at}", book(wide(), rate(start=START)), known)
     assert (found["tier"] and found["tier"]["id"]) == tier
 
@@ -455,11 +497,24 @@ def test_the_tier_is_the_one_of_the_event_s_time(at: str, tier: str | None) -> N
 def test_a_tier_that_the_default_sheet_does_not_have_parks() -> None:
     """At the event's time: it may be on another version."""
     assert reason("a connector:c/t", book(), account("a", ("gold", START))) == "unknown_tier"
-    assert reason("a connector:c/t", book(sheet(), wide(start="2026-11-23T00:00:00Z"), rate()), account("a", ("tier_third", START))) == "unknown_tier"
+    assert (
+        reason(
+            "a connector:c/t",
+            book(sheet(), wide(start="2026-11-23T00:00:00Z"), rate()),
+            account("a", ("tier_third", START)),
+        )
+        == "unknown_tier"
+    )
 
 
 @pytest.mark.parametrize(
-    "known", [None, account("a"), account("a", ("tier_standard", "2026-11-22T10:00:00.000000001Z")), account("a", (None, START))]
+    "known",
+    [
+        None,
+        account("a"),
+        account("a", ("tier_standard", "2026-11-22T10:00:00.000000001Z")),
+        account("a", (None, START)),
+    ],
 )
 def test_without_a_tier_list_prices_count_unless_an_account_is_required(known: Account | None) -> None:
     """No account, none in force yet, and a tier of null are alike."""
@@ -547,7 +602,9 @@ def test_a_price_is_exact_in_its_own_context() -> None:
         found = data(made, book(long, rate(amount="1.123456789012345678901234")))
     seconds, price = Fraction("123456789012345.123456789012345678"), Fraction("123456789012.123456789012345678901234")
     assert Fraction(found["list"]["CHF"]) == seconds * price / 10**6
-    assert Fraction(found["converted"]["USD"]["list"]) == seconds * price / 10**6 * Fraction("1.123456789012345678901234")
+    assert Fraction(found["converted"]["USD"]["list"]) == seconds * price / 10**6 * Fraction(
+        "1.123456789012345678901234"
+    )
     assert Decimal(found["list"]["CHF"]) > 0
 
 
@@ -555,8 +612,17 @@ def test_hostile_names_do_not_fill_the_memory() -> None:
     """What is compiled is kept per sheet, tier and priority, not for every name that an event makes up."""
     found = book(wide("13.2"), rate())
     for number in range(50):
-        for line in (f"a image:generate model=ghost-{number}", f"a connector:c{number}/t", f"a terminal egress_bytes=1 user=u{number}"):
+        for line in (
+            f"a image:generate model=ghost-{number}",
+            f"a connector:c{number}/t",
+            f"a terminal egress_bytes=1 user=u{number}",
+        ):
             priced(line, found)
-        for line in (f"a ghost-{number} in=1", f"a ftg-3.0-pro in=1 priority=p{number}", f"a image:o{number}", f"a terminal d{number}=1"):
+        for line in (
+            f"a ghost-{number} in=1",
+            f"a ftg-3.0-pro in=1 priority=p{number}",
+            f"a image:o{number}",
+            f"a terminal d{number}=1",
+        ):
             reason(line, found)
     assert len(found.segment_at(event("a connector:c/t").at).terms) <= 3

@@ -1,18 +1,17 @@
 """State: folding what was committed, and restoring the changelog of it, give the same."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.money import ZERO, exact
-from pricing.times import parse_time
-from pricing.totals import Sums, TotalKey, first_total, window_start
-from streams.codec import total_key, write_total
+from pricing.money import exact
+from pricing.times import format_time, parse_time
+from pricing.totals import Total, window_start
 from streams.seen import ROW_BYTES
 from streams.state import (
     SEGMENT_IDS_MAX,
@@ -24,6 +23,7 @@ from streams.state import (
     append_day,
     restore,
 )
+from streams.total_codec import read_total, total_key, write_total
 from tests.product import START, account
 
 RECORD_BYTES_MAX = 1_000_000
@@ -53,11 +53,19 @@ def parked(offset: int, *waits: str, reason: str = "no_rate_at_time") -> ParkedE
     )
 
 
-def total(window: str, start: int, item: str | None, events: int) -> tuple[str, tuple]:
+def total(window: str, at: int, item: str | None, events: int) -> tuple[str, tuple[Total, bytes]]:
     """A total and its key."""
-    key = TotalKey("a", "p1", window, window_start(window, start), item)
+    start = window_start(window, at)
+    sums = {name: {} for name in ("quantities", "list", "net", "due", "converted", "provider_cost")}
+    value = json.dumps(
+        {"organization": "a", "project": "p1", "window": window, "start": format_time(start)}
+        | {"events": events, "not_billable_events": 0, "tokens": "0", "synapses": "0", "neurons": str(events)}
+        | sums
+        | {"revision": 1, "as_of": format_time(at)}
+        | ({} if item is None else {"item": item})
+    ).encode()
     with exact():
-        found = first_total(Sums(events, 0, 0, ZERO, Decimal(events), {}, {}, {}, {}, {}, {}), AT)
+        key, found = read_total(value)
         return total_key(key), (found, write_total(key, found))
 
 
@@ -80,15 +88,29 @@ class Plan:
 
 PLANS = st.builds(
     Plan,
-    ids=st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 7_000, SEGMENT_IDS_MAX - 1, SEGMENT_IDS_MAX, SEGMENT_IDS_MAX + 1, 40_000])), max_size=2, unique_by=lambda each: each[0]),
+    ids=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from([1, 2, 7_000, SEGMENT_IDS_MAX - 1, SEGMENT_IDS_MAX, SEGMENT_IDS_MAX + 1, 40_000]),
+        ),
+        max_size=2,
+        unique_by=lambda each: each[0],
+    ),
     accounts=st.lists(st.sampled_from(["a", "b/é", "c"]).filter(str.isalpha), max_size=2),
     parks=st.integers(0, 2),
     releases=st.integers(0, 2),
     recolours=st.integers(0, 1),
-    totals=st.lists(st.tuples(st.sampled_from(["hour", "day", "month"]), st.integers(0, 3), st.sampled_from([None, "m", "connector.a/b/c"])), max_size=3),
+    totals=st.lists(
+        st.tuples(
+            st.sampled_from(["hour", "day", "month"]),
+            st.integers(0, 3),
+            st.sampled_from([None, "m", "connector.a/b/c"]),
+        ),
+        max_size=3,
+    ),
     expires_day=st.booleans(),
     expires_totals=st.booleans(),
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -196,11 +218,15 @@ def test_a_full_segment_takes_the_place_of_the_small_ones() -> None:
 def test_records_change_nothing() -> None:
     """Before the commit has succeeded the state is as it was."""
     log, state = Log(), State(position())
-    first = Changes(position(raw=1), seen={1: [bytes(ROW_BYTES)]}, parked={3: parked(3)}, totals=dict([total("day", AT, None, 1)]))
+    first = Changes(
+        position(raw=1), seen={1: [bytes(ROW_BYTES)]}, parked={3: parked(3)}, totals=dict([total("day", AT, None, 1)])
+    )
     log.write(state, first)
     state.fold(first)
     before = repr(facts(state, log))
-    state.records(Changes(position(raw=2), seen={1: [b"x" * ROW_BYTES]}, released=[3], expired_totals=list(state.totals)))
+    state.records(
+        Changes(position(raw=2), seen={1: [b"x" * ROW_BYTES]}, released=[3], expired_totals=list(state.totals))
+    )
     state.records(Changes(position(raw=2), expired_days=[1]))
     assert repr(facts(state, log)) == before
 
@@ -217,9 +243,7 @@ def test_parked_events_are_found_by_what_they_wait_for() -> None:
     assert [state.waiting_for(names) for names in asked] == [[3, 9], [7, 9], [5, 7, 9], [], []]
 
 
-@pytest.mark.parametrize(
-    ("append_ms", "day"), [(0, 0), (86_399_999, 0), (86_400_000, 1), (1_795_341_600_000, 20_779)]
-)
+@pytest.mark.parametrize(("append_ms", "day"), [(0, 0), (86_399_999, 0), (86_400_000, 1), (1_795_341_600_000, 20_779)])
 def test_ids_are_filed_under_the_utc_day_of_their_append_time(append_ms: int, day: int) -> None:
     """Days since 1970."""
     assert append_day(append_ms) == day
@@ -235,14 +259,26 @@ WRITTEN = msgspec.json.encode(position(raw=7))
     [
         ({b"account/a": b"{}"}, {}, "state of partition 1 has 1 records but no position"),
         ({}, {b"a/p/day/x": b"{}"}, "state of partition 1 has 1 records but no position"),
-        ({b"position": WRITTEN.replace(b"stream-pricing", b"other")}, {}, "belongs to app other, this one is stream-pricing"),
-        ({b"position": WRITTEN.replace(b'"partitions":4', b'"partitions":12')}, {}, "made with 12 partitions, now there are 4"),
+        (
+            {b"position": WRITTEN.replace(b"stream-pricing", b"other")},
+            {},
+            "belongs to app other, this one is stream-pricing",
+        ),
+        (
+            {b"position": WRITTEN.replace(b'"partitions":4', b'"partitions":12')},
+            {},
+            "made with 12 partitions, now there are 4",
+        ),
         ({b"position": WRITTEN.replace(b'"format":1', b'"format":2')}, {}, "has format 2, this version reads 1"),
         ({b"position": b'{"app":"stream-pricing"}'}, {}, "has format None, this version reads 1"),
-        ({b"position": WRITTEN.replace(b'"format":1', b'"format":2,"more":{}')}, {}, "has format 2, this version reads 1"),
+        (
+            {b"position": WRITTEN.replace(b'"format":1', b'"format":2,"more":{}')},
+            {},
+            "has format 2, this version reads 1",
+        ),
         ({b"position": WRITTEN, b"plan/a": b"{}"}, {}, "unknown key b'plan/a'"),
     ],
-)  # fmt: skip
+)
 def test_a_state_that_contradicts_is_refused(latest: dict[bytes, bytes], totals: dict[bytes, bytes], said: str) -> None:
     """The message names both sides; nothing is guessed."""
     with pytest.raises(StateContradiction, match=said.replace("(", r"\(")):

@@ -11,7 +11,8 @@ import pytest
 from pricing.accounts import Account, account_bytes
 from pricing.book import Book, Policy
 from pricing.times import format_time
-from streams import headers, step as step_module
+from streams import headers
+from streams import step as step_module
 from streams.batch import Inputs, Step, StepFailed
 from streams.partitions import partition_of
 from streams.state import State
@@ -112,13 +113,32 @@ def test_a_second_batch_adds_to_the_totals_of_the_first() -> None:
 def test_nothing_is_changed_until_it_is_folded() -> None:
     """The state before and after a step is the same; the same step gives the same again."""
     found = state()
-    commit(found, run(found, raw(LINE, 0), raw("b ghost in=1", 1), accounts=[account_record(account("a", ("tier_zero", START)))]))
+    commit(
+        found,
+        run(found, raw(LINE, 0), raw("b ghost in=1", 1), accounts=[account_record(account("a", ("tier_zero", START)))]),
+    )
     parked = found.parked[0]
-    before = copy.deepcopy((found.position, found.accounts, found.parked, found.totals, dict(found.windows()), len(found.seen)))
-    records = [raw(LINE, 2), raw(LINE + " id=2", 3), raw("c ghost in=1", 4), raw("d ftg-3.0-pro in=x".replace("in=x", "x=1"), 5)]
+    before = copy.deepcopy(
+        (found.position, found.accounts, found.parked, found.totals, dict(found.windows()), len(found.seen))
+    )
+    records = [
+        raw(LINE, 2),
+        raw(LINE + " id=2", 3),
+        raw("c ghost in=1", 4),
+        raw("d ftg-3.0-pro in=x".replace("in=x", "x=1"), 5),
+    ]
     cure = (parked, as_parked(run(found, raw("b ghost in=1 id=9", 9))))
-    results = [run(found, *records, accounts=[account_record(account("a", version=3), 1)], cures=[cure]) for _ in range(2)]
-    assert (found.position, found.accounts, found.parked, found.totals, dict(found.windows()), len(found.seen)) == before
+    results = [
+        run(found, *records, accounts=[account_record(account("a", version=3), 1)], cures=[cure]) for _ in range(2)
+    ]
+    assert (
+        found.position,
+        found.accounts,
+        found.parked,
+        found.totals,
+        dict(found.windows()),
+        len(found.seen),
+    ) == before
     assert results[0] == results[1]
 
 
@@ -165,7 +185,9 @@ def test_an_id_with_other_content_is_rejected(committed: bool) -> None:
 def test_an_identity_is_organization_source_and_id() -> None:
     """Two of them alike are two events."""
     lines = [LINE + " id=1", LINE + " id=2", LINE + " id=1 source=s", LINE.replace("a ", "b ") + " id=1"]
-    assert run(state(), *[raw(line, number) for number, line in enumerate(lines)]).counts.priced == {"ai.usage.model.v1": 4}
+    assert run(state(), *[raw(line, number) for number, line in enumerate(lines)]).counts.priced == {
+        "ai.usage.model.v1": 4
+    }
 
 
 def test_a_rejected_event_leaves_its_id_free() -> None:
@@ -276,7 +298,10 @@ def test_headers_of_16_kib_stay() -> None:
     """The bound is on names and values together."""
     given = (("h", b"y" * (16 * 1024 - 1)),)
     for extra, left_out in ((b"", None), (b"y", b"1")):
-        [(_, _, kept, _)] = out(run(state(), Rec(TOPICS.raw, 0, 0, NOW_MS, b"k", b"{", ((given[0][0], given[0][1] + extra),))), TOPICS.rejected)
+        [(_, _, kept, _)] = out(
+            run(state(), Rec(TOPICS.raw, 0, 0, NOW_MS, b"k", b"{", ((given[0][0], given[0][1] + extra),))),
+            TOPICS.rejected,
+        )
         assert dict(kept).get(headers.LEFT_OUT) == left_out
 
 
@@ -308,7 +333,10 @@ def forwarded_record(result: Step, home: int, offset: int = 0) -> Rec:
 def test_a_misrouted_event_is_forwarded_and_priced_where_it_belongs() -> None:
     """Under the raw record's origin and append time; the wrong partition remembers nothing of it."""
     home, away = misrouted()
-    given = replace(raw("org_1 connector:c/t", 41, partition=away, key=b"wrong", at_ms=NOW_MS - 7), headers=(("traceparent", b"00-ab"), ("stream-pricing-topic", b"forged")))
+    given = replace(
+        raw("org_1 connector:c/t", 41, partition=away, key=b"wrong", at_ms=NOW_MS - 7),
+        headers=(("traceparent", b"00-ab"), ("stream-pricing-topic", b"forged")),
+    )
     sent = run(state(4), given, lane=lane(away, 4))
     assert set(sent.outputs) == {(TOPICS.rekeyed, home)}
     assert (sent.counts.rekeyed, sent.changes.seen) == (1, {})
@@ -335,7 +363,10 @@ def test_what_becomes_of_a_forwarded_record_names_the_raw_one() -> None:
     """Rejected goes to the partition that it came from, with its key; parked keeps the key in a header."""
     home, away = misrouted()
     lines = ["org_1 ghost in=1 id=1", "org_1 connector:c/t id=2"]
-    sent = [run(state(4), raw(line, number, partition=away, key=b"wrong"), lane=lane(away, 4)) for number, line in enumerate(lines)]
+    sent = [
+        run(state(4), raw(line, number, partition=away, key=b"wrong"), lane=lane(away, 4))
+        for number, line in enumerate(lines)
+    ]
     moved = [forwarded_record(result, home, number) for number, result in enumerate(sent)]
     conflicting = raw("org_1 connector:c/t2 id=2", partition=home)
     found = state(4)
@@ -361,7 +392,9 @@ def test_a_forwarded_record_keeps_the_count_of_headers_left_out() -> None:
 def test_a_forwarded_record_may_have_as_many_headers_as_a_raw_one() -> None:
     """64 of the producer's; ours do not count."""
     home, away = misrouted()
-    full = replace(raw("org_1 connector:c/t", partition=away), headers=tuple((f"h{number}", b"") for number in range(64)))
+    full = replace(
+        raw("org_1 connector:c/t", partition=away), headers=tuple((f"h{number}", b"") for number in range(64))
+    )
     moved = forwarded_record(run(state(4), full, lane=lane(away, 4)), home)
     assert run(state(4), rekeyed=[moved], lane=lane(home, 4)).counts.priced == {"ai.usage.connector_tool.v1": 1}
 
@@ -404,7 +437,10 @@ def test_a_bad_account_is_ignored_and_counted(value: bytes | None) -> None:
 
 def test_the_same_version_with_other_content_is_ignored() -> None:
     """What was published never changes."""
-    records = [account_record(account("a", ("tier_standard", START))), account_record(account("a", ("tier_full", START)), 1)]
+    records = [
+        account_record(account("a", ("tier_standard", START))),
+        account_record(account("a", ("tier_full", START)), 1),
+    ]
     result = run(state(), accounts=records)
     assert result.changes.accounts["a"].tiers[0].tier == "tier_standard"
     assert len(result.counts.accounts_ignored) == 1
@@ -440,7 +476,12 @@ def test_a_parked_event_waits_whole() -> None:
     ]
     commit(found, result, first_parked_offset=17)
     waiting = found.parked[17]
-    assert (waiting.offset, waiting.reason, waiting.id, waiting.since) == (17, "no_price_for_model", "x", "2026-11-22T10:00:05Z")
+    assert (waiting.offset, waiting.reason, waiting.id, waiting.since) == (
+        17,
+        "no_price_for_model",
+        "x",
+        "2026-11-22T10:00:05Z",
+    )
     assert len(out(result, TOPICS.totals)) == 0
 
 
@@ -461,7 +502,9 @@ OTHERS = book(sheet(), rate(start=START), policy=Policy({"*": "aitronos", "acme"
         ("a connector:c/t", REQUIRED, None, ("account/a",)),
     ],
 )
-def test_a_parked_event_waits_for_what_may_cure_it(line: str, books: Book, known: Account | None, waits: tuple[str, ...]) -> None:
+def test_a_parked_event_waits_for_what_may_cure_it(
+    line: str, books: Book, known: Account | None, waits: tuple[str, ...]
+) -> None:
     """A version of a sheet, a rate, its account."""
     accounts = [account_record(known)] if known else []
     [parked] = run(state(), raw(line), accounts=accounts, books=books).newly_parked
@@ -487,7 +530,9 @@ def test_a_cure_prices_the_event_and_releases_it() -> None:
     assert run(found, raw(LINE + " id=x", 42)).counts.duplicates == 1
 
 
-@pytest.mark.parametrize("encoded", [encode, encode_binary, lambda event: encode(event, ())], ids=["structured", "binary", "bare"])
+@pytest.mark.parametrize(
+    "encoded", [encode, encode_binary, lambda event: encode(event, ())], ids=["structured", "binary", "bare"]
+)
 def test_a_parked_event_is_readable_in_every_mode(encoded: Any) -> None:
     """Also where most of its headers were left out, and when it had been forwarded."""
     home, away = misrouted()
@@ -531,7 +576,9 @@ def test_a_cure_and_its_account_may_come_in_one_batch() -> None:
     found = state()
     result = commit(found, run(found, raw("a connector:c/t"), books=REQUIRED))
     given = account_record(account("a", ("tier_standard", START)))
-    assert run(found, accounts=[given], cures=[(found.parked[0], as_parked(result))], books=REQUIRED).counts.released == 1
+    assert (
+        run(found, accounts=[given], cures=[(found.parked[0], as_parked(result))], books=REQUIRED).counts.released == 1
+    )
 
 
 def test_newly_parked_records_come_before_releases() -> None:
@@ -642,7 +689,9 @@ def test_totals_get_a_tombstone_when_their_window_is_long_past(window: str, days
     end = {"hour": NOW_MS + DAY_MS // 24, "day": (NOW_MS // DAY_MS + 1) * DAY_MS}[window]
     found = state()
     commit(found, run(found, raw(LINE, 0)))
-    early = [record[0].decode() for record in out(commit(found, moved_to(found, end + days * DAY_MS - 1)), TOPICS.totals)]
+    early = [
+        record[0].decode() for record in out(commit(found, moved_to(found, end + days * DAY_MS - 1)), TOPICS.totals)
+    ]
     assert [key for key in early if f"/{window}/" in key] == []
     result = commit(found, moved_to(found, end + days * DAY_MS))
     gone = {key.decode(): value for key, value, *_ in out(result, TOPICS.totals) if f"/{window}/" in key.decode()}
@@ -670,7 +719,9 @@ def test_a_total_stays_while_an_event_of_its_window_is_parked() -> None:
     assert hours == {"p1"}
     cured = book(sheet(sample_sheet().replace(b'"ftg-free"', b'"ghost"')), rate(start=START))
     commit(found, run(found, cures=[(found.parked[0], as_parked(result))], books=cured, now_ms=late))
-    assert [json.loads(value)["events"] for key, value in found.totals.items() if key.count("/") == 3 and "/hour/" in key] == [2]
+    assert [
+        json.loads(value)["events"] for key, value in found.totals.items() if key.count("/") == 3 and "/hour/" in key
+    ] == [2]
     commit(found, moved_to(found, late + DAY_MS // 24))
     assert [key for key in found.totals if "/hour/" in key] == []
 

@@ -1,7 +1,8 @@
 """Totals: windows of UTC, and what priced events add to them. Section 5 of the contract."""
 
+import json
 from collections.abc import Iterable
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -9,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.book import Book, Policy
-from pricing.money import ZERO, exact
+from pricing.money import exact
 from pricing.times import format_time, parse_time
-from pricing.totals import WINDOWS, Sums, Tally, TotalKey, first_total, window_end, window_start
+from pricing.totals import WINDOWS, Tally, Total, TotalKey, first_total, window_end, window_start
+from streams.total_codec import total_key, write_total
+from tests.oracle import plain
 from tests.product import START, account, book, priced, rate, sheet
-from tests.usage import sample_sheet
+from tests.usage import sample_sheet, usage
 
 BOOK = book(sheet(sample_sheet(), image="13.2"), rate(start=START), rate("EUR/USD", "1.0871", START))
 STANDARD = account("a", ("tier_standard", START))
-NOTHING = Sums(0, 0, 0, ZERO, ZERO, {}, {}, {}, {}, {}, {})
 LINES = [
     "a ftg-3.0-pro in=1000 cached=200 out=50",
     "a ftg-3.0-pro in=7 priority=high",
@@ -35,28 +37,26 @@ LINES = [
 ]
 
 
-def tallied(lines: Iterable[str | dict[str, Any]], found: Book = BOOK) -> dict[TotalKey, Sums]:
-    """What a batch of these events adds."""
-    tally = Tally(found.policy.report_currencies)
+def summed(batches: Iterable[list[Any]], found: Book = BOOK) -> dict[str, dict[str, Any]]:
+    """The totals after these batches, as they are written, but for what counts the batches."""
+    totals: dict[TotalKey, Total] = {}
     with exact():
-        for line in lines:
-            tally.add(priced(line, found, STANDARD))
-        return dict(tally.sums())
+        for lines in batches:
+            tally = Tally(found.policy.report_currencies)
+            for line in lines:
+                tally.add(priced(line, found, STANDARD))
+            for key, sums in tally.sums():
+                totals[key] = totals[key].plus(sums, 0) if key in totals else first_total(sums, 0)
+        written = {total_key(key): json.loads(write_total(key, total)) for key, total in totals.items()}
+    return {key: {n: v for n, v in value.items() if n not in ("revision", "as_of")} for key, value in written.items()}
 
 
-def added(parts: Iterable[dict[TotalKey, Sums]]) -> dict[TotalKey, Sums]:
-    """Several batches together."""
-    sums: dict[TotalKey, Sums] = {}
-    with exact():
-        for part in parts:
-            for key, more in part.items():
-                sums[key] = sums[key].plus(more) if key in sums else more
-    return sums
+def tallied(lines: list[Any], found: Book = BOOK) -> dict[str, dict[str, Any]]:
+    """The totals after one batch."""
+    return summed([lines], found)
 
 
-def of(organization: str, window: str, start: str, item: str | None = None, project: str = "p1") -> TotalKey:
-    """The key of a total."""
-    return TotalKey(organization, project, window, parse_time(start), item)
+DAY, HOUR = "a/p1/day/2026-11-22T00:00:00Z", "a/p1/hour/2026-11-22T10:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -93,94 +93,110 @@ def test_every_instant_lies_in_one_window(at: int, window: str) -> None:
 def test_an_event_counts_in_three_windows_by_project_and_by_item() -> None:
     """Six totals, all of them the same."""
     found = tallied(["a ftg-3.0-pro in=1000 cached=200 priority=high"])
-    amounts = {"CHF": (Decimal(4000) * Decimal("13.2") + Decimal(800) * Decimal("1.32")) / 10**6}
-    net = {"CHF": amounts["CHF"] * Decimal("0.9")}
-    usd = (amounts["CHF"] * Decimal("1.1234"), net["CHF"] * Decimal("1.1234"), net["CHF"] * Decimal("1.1234"))
-    quantities = {"input": Decimal(1000), "cache_read": Decimal(200)}
-    sums = Sums(1, 0, 1200, Decimal(4800), ZERO, quantities, amounts, net, net, {"USD": usd}, {})
-    starts = {"hour": "2026-11-22T10:00:00Z", "day": "2026-11-22T00:00:00Z", "month": "2026-11-01T00:00:00Z"}
-    assert found == {of("a", window, starts[window], item): sums for window in WINDOWS for item in (None, "ftg-3.0-pro")}
+    amount = (Fraction(4000) * Fraction("13.2") + Fraction(800) * Fraction("1.32")) / 10**6
+    usd = {name: plain(amount * Fraction("1.1234") * share) for name, share in SHARES.items()}
+    sums = {
+        "organization": "a",
+        "project": "p1",
+        "events": 1,
+        "not_billable_events": 0,
+        "tokens": "1200",
+        "synapses": "4800",
+        "neurons": "0",
+        "quantities": {"input": "1000", "cache_read": "200"},
+        **{name: {"CHF": plain(amount * share)} for name, share in SHARES.items()},
+        "converted": {"USD": usd},
+        "provider_cost": {},
+    }
+    windows = [
+        {"window": "hour", "start": "2026-11-22T10:00:00Z", "end": "2026-11-22T11:00:00Z"},
+        {"window": "day", "start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"},
+        {"window": "month", "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z"},
+    ]
+    assert found == {
+        f"a/p1/{window['window']}/{window['start']}" + (f"/{item}" if item else ""): sums
+        | window
+        | ({"item": item} if item else {})
+        for window in windows
+        for item in (None, "ftg-3.0-pro")
+    }
+
+
+SHARES = {"list": Fraction(1), "net": Fraction(9, 10), "due": Fraction(9, 10)}
 
 
 def test_events_that_are_not_billable_count_in_everything_but_due() -> None:
     """They are counted apart, too; `due` is there, as 0."""
-    line = "a connector:c/t"
-    billed, free = (
-        tallied([text])[of("a", "day", "2026-11-22T00:00:00Z")] for text in (line, line + " billable=no")
-    )
-    assert (free.events, free.not_billable_events) == (1, 1)
-    assert (free.list, free.net, free.quantities, free.neurons) == (billed.list, billed.net, billed.quantities, billed.neurons)
-    assert (free.due, free.converted["USD"][2]) == ({"CHF": ZERO}, ZERO)
-    assert free.converted["USD"][:2] == billed.converted["USD"][:2]
+    billed, free = (tallied([text])[DAY] for text in ("a connector:c/t", "a connector:c/t billable=no"))
+    free_usd = billed["converted"]["USD"] | {"due": "0"}
+    assert free == billed | {"not_billable_events": 1, "due": {"CHF": "0"}, "converted": {"USD": free_usd}}
 
 
 def test_tokens_are_counted_of_every_kind_and_nothing_else() -> None:
     """Also of neuron models; no seconds, images or executions."""
-    day = of("a", "day", "2026-11-22T00:00:00Z")
-    assert tallied(["a ftg-3.0-pro in=5 cached=4 created=3 out=2 seconds=100", "a ftg-embed in=3 reasoning=2"])[day].tokens == 19
-    assert tallied(["a connector:c/t executions=9", "a code cpu=9 mb=9 wall=9"])[day].tokens == 0
+    lines = ["a ftg-3.0-pro in=5 cached=4 created=3 out=2 seconds=100", "a ftg-embed in=3 reasoning=2"]
+    assert tallied(lines)[DAY]["tokens"] == "19"
+    assert tallied(["a connector:c/t executions=9", "a code cpu=9 mb=9 wall=9"])[DAY]["tokens"] == "0"
 
 
 def test_what_providers_billed_is_summed_by_currency() -> None:
     """Also of events that are not billable."""
     costs = [("0.1", "USD", True), ("0.2", "USD", False), ("1", "EUR", True)]
-    events = []
-    for amount, currency, billable in costs:
-        from tests.usage import usage
-
-        made = usage(f"a connector:c/t id={amount}")
+    events = [usage(f"a connector:c/t id={amount}") for amount, _, _ in costs]
+    for made, (amount, currency, billable) in zip(events, costs, strict=True):
         made["data"] |= {"provider_cost": {"amount": amount, "currency": currency}, "billable": billable}
-        events.append(made)
-    found = tallied(events)[of("a", "hour", "2026-11-22T10:00:00Z")]
-    assert found.provider_cost == {"USD": Decimal("0.3"), "EUR": Decimal(1)}
+    assert tallied(events)[HOUR]["provider_cost"] == {"USD": "0.3", "EUR": "1"}
 
 
 def test_a_window_has_the_events_of_its_time_alone() -> None:
     """The last nanosecond of an hour and the first of the next are in one day."""
-    found = tallied(["a ftg-3.0-euro in=3 at=2026-11-22T10:59:59.999999999Z", "a ftg-3.0-euro in=5 at=2026-11-22T11:00:00Z"])
-    tokens = [found[of("a", window, start)].tokens for window, start in (("hour", "2026-11-22T10:00:00Z"), ("hour", "2026-11-22T11:00:00Z"), ("day", "2026-11-22T00:00:00Z"))]
-    assert tokens == [3, 5, 8]
+    times = {"3": "2026-11-22T10:59:59.999999999Z", "5": "2026-11-22T11:00:00Z"}
+    found = tallied([f"a ftg-3.0-euro in={count} at={at}" for count, at in times.items()])
+    keys = [HOUR, "a/p1/hour/2026-11-22T11:00:00Z", DAY]
+    assert [found[key]["tokens"] for key in keys] == ["3", "5", "8"]
 
 
 def test_projects_and_organizations_are_apart() -> None:
     """An item is of one project."""
     found = tallied(["a connector:c/t", "a connector:c/t project=p2", "b connector:c/t"])
-    days = {(key.organization, key.project): sums.events for key, sums in found.items() if key.window == "day"}
-    assert days == {("a", "p1"): 1, ("a", "p2"): 1, ("b", "p1"): 1}
+    days = {key: total["events"] for key, total in found.items() if "/day/" in key and "item" not in total}
+    assert days == {DAY: 1, DAY.replace("p1", "p2"): 1, DAY.replace("a/", "b/", 1): 1}
 
 
 def test_no_reporting_currency_leaves_nothing_converted() -> None:
     """And two have each their own."""
     none = book(sheet(), policy=Policy({"*": "aitronos"}, ()))
     two = book(sheet(), rate(start=START), policy=Policy({"*": "aitronos"}, ("CHF", "USD")))
-    found = [next(iter(tallied(["b connector:c/t"], one).values())).converted for one in (none, two)]
+    found = [tallied(["b connector:c/t"], one)[DAY.replace("a/", "b/", 1)]["converted"] for one in (none, two)]
     assert found[0] == {}
-    assert [amounts[0] for amounts in found[1].values()] == [Decimal("0.000064"), Decimal("0.000064") * Decimal("1.1234")]
+    assert [amounts["list"] for amounts in found[1].values()] == ["0.000064", "0.0000718976"]
 
 
 @given(st.lists(st.sampled_from(LINES), min_size=1, max_size=8), st.integers(1, 7))
 def test_a_batch_adds_what_its_events_add(lines: list[str], cut: int) -> None:
     """However it is cut: sums of products and products of sums are the same numbers."""
     whole = tallied(lines)
-    assert whole == added(tallied([line]) for line in lines)
-    assert whole == added(tallied(part) for part in (lines[:cut], lines[cut:]) if part)
+    assert whole == summed([line] for line in lines)
+    assert whole == summed(part for part in (lines[:cut], lines[cut:]) if part)
 
 
 def test_nothing_is_changed_by_adding() -> None:
-    """Sums are values: an overlay may be dropped."""
-    [first, *_] = tallied([LINES[0]]).values()
-    kept = repr(first)
+    """Totals are values: an overlay may be dropped."""
+    tally = Tally(("USD",))
     with exact():
-        assert first.plus(NOTHING) == NOTHING.plus(first) == first
-        first.plus(first)
-    assert repr(first) == kept
+        tally.add(priced(LINES[0], BOOK))
+        for _, sums in tally.sums():
+            total, kept = first_total(sums, 0), repr(sums)
+            total.plus(sums, 0).plus(sums, 0)
+            assert (repr(sums), repr(total)) == (kept, repr(first_total(sums, 0)))
 
 
 def test_a_revision_counts_records_and_as_of_never_goes_back() -> None:
     """The first is 1; a clock that goes back does not."""
-    [sums, *_] = tallied([LINES[0]]).values()
+    tally = Tally(("USD",))
     with exact():
+        tally.add(priced(LINES[0], BOOK))
+        _, sums = next(tally.sums())
         first = first_total(sums, 100)
         later = first.plus(sums, 90).plus(sums, 120)
     assert [(total.revision, total.as_of) for total in (first, later)] == [(1, 100), (3, 120)]
-    assert later.sums.events == 3
