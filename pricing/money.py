@@ -51,6 +51,8 @@ def number(text: str, *, before: int, after: int, exponent: bool = False) -> Dec
     """
     if not (_NUMBER if exponent else _PLAIN).fullmatch(text):
         raise NotADecimal(f"{text[:60]!r} is not a {'JSON number' if exponent else 'plain decimal'}")
+    if "e" not in text.lower() and len(text.partition(".")[2]) > after:
+        raise NotADecimal(f"{text[:60]} has more than {after} digits after the point")
     return within(Decimal(text), before=before, after=after)
 
 

@@ -5,7 +5,7 @@ raises `Missing`; nothing is rounded, and a price that is missing is never zero.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -82,7 +82,6 @@ class Terms:
     factor: Decimal
     rates: Rates
     entries: tuple[tuple[str, Entry], ...]
-    any_token: Entry | None
     conversions: Mapping[str, tuple[Conversion, ...]]
     currency: str | None
     tier_is_unknown: bool
@@ -114,7 +113,7 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     data = event.data
     terms = _terms_for(event, book, account)
     lines = _lines(data, terms)
-    if terms.rates.no_multiplier:
+    if lines and terms.rates.no_multiplier:
         raise Missing(Unpriced.NO_MULTIPLIER, f"priority {data.priority} on sheet {_named(terms.sheet)}")
     consumed, lists, nets = _sums(lines, terms)
     converted, fx = _convert(lists, nets, terms, book.policy)
@@ -164,13 +163,16 @@ def _terms_for(event: Event, book: Book, account: Account | None) -> Terms:
         if sheet is None:
             raise Missing(Unpriced.NO_SHEET, f"sheet {sheet_id} at {event.time}")
         terms = _compile(rates_for(sheet, data), sheet, tier_id, segment, book.policy)
-        if not (terms.tier_is_unknown or terms.rates.no_multiplier or _names_unknown_model(data, terms)):
+        if not (terms.tier_is_unknown or terms.rates.no_multiplier or _is_made_up(data, terms)):
             segment.terms[key] = terms  # the others are not kept: hostile names would fill the memory
     return terms
 
 
-def _names_unknown_model(data: Any, terms: Terms) -> bool:
-    return type(data) is ImageUsage and data.model is not UNSET and terms.rates.model is None
+def _is_made_up(data: Any, terms: Terms) -> bool:
+    """Whether an image event was priced without looking for its operation, or without finding its model."""
+    if type(data) is not ImageUsage:
+        return False
+    return bool(data.count == 0 or (data.model is not UNSET and terms.rates.model is None))
 
 
 def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, policy: Policy) -> Terms:
@@ -178,9 +180,7 @@ def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, 
     tier = default.tiers.get(tier_id) if default is not None and tier_id is not None else None
     factor = ONE if tier is None else (HUNDRED - tier.discount_percentage) / HUNDRED
     entries = tuple((name, _entry(rate, factor)) for name, rate in rates.by_name.items())
-    any_token = None if rates.any_token is None else _entry(rates.any_token, factor)
-    used = [entry.rate for _, entry in entries]
-    currencies = {rate.currency for rate in used}
+    currencies = {entry.rate.currency for _, entry in entries}
     conversions = {
         currency: tuple(_conversion(currency, report, segment) for report in policy.report_currencies)
         for currency in currencies
@@ -193,7 +193,6 @@ def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, 
         factor=factor,
         rates=rates,
         entries=entries,
-        any_token=any_token,
         conversions=conversions,
         currency=currency,
         tier_is_unknown=tier_id is not None and tier is None,
@@ -228,21 +227,16 @@ def _lines(data: Any, terms: Terms) -> list[Line]:
         if quantity:
             lines.append(_line(entry, quantity))
     if seen != len(quantities):
-        lines += _other_lines(quantities, terms)
+        _refuse_unpriced(quantities, terms)
     return lines
 
 
-def _other_lines(quantities: Mapping[str, Any], terms: Terms) -> list[Line]:
-    """Lines of names without a rate of their own: token kinds of a neuron model have one in common."""
-    lines: list[Line] = []
+def _refuse_unpriced(quantities: Mapping[str, Any], terms: Terms) -> None:
+    """Missing for the first quantity above 0 that has no rate."""
     for name, quantity in quantities.items():
-        if not quantity or name in terms.rates.by_name:
-            continue
-        entry = terms.any_token if name != SECONDS else None
-        if entry is None:
-            raise Missing(Unpriced.NO_METER, f"{name.lstrip(chr(0))} on sheet {_named(terms.sheet)}")
-        lines.append(Line(replace(entry, rate=replace(entry.rate, meter=name)), quantity))
-    return lines
+        if quantity and name not in terms.rates.by_name:
+            meter = name.removeprefix(SECONDS[0])
+            raise Missing(Unpriced.NO_METER, f"{meter} on sheet {_named(terms.sheet)}")
 
 
 def _quantities(data: Any, rates: Rates) -> Mapping[str, Any]:

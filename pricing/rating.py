@@ -6,7 +6,7 @@ in its quantity, which is also why totals can add quantities first and multiply 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -59,12 +59,11 @@ class Rate:
 class Rates(NamedTuple):
     """The rates of one item at one priority, by the name that quantities go by (a token kind, a dimension, …).
 
-    `any_token` serves the token kinds that have no rate of their own. `no_multiplier` tells that the priority has none;
-    the rates are then there only to tell which meter lacks a price. Units consumed are synapses or all neurons.
+    `no_multiplier` tells that the priority has none; the rates are then there only to tell which meter lacks a price.
+    Units consumed are all synapses or all neurons.
     """
 
     by_name: Mapping[str, Rate]
-    any_token: Rate | None = None
     no_multiplier: bool = False
     model: str | None = None
     free_cpu_seconds: Decimal | None = None
@@ -132,17 +131,20 @@ def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
 
 
 def _neuron_model_rates(sheet: Sheet, model: Model) -> Rates:
-    """The priority does not apply, and seconds have no price."""
-    if model.neurons_per_token is None or sheet.neuron_price is None:
-        return Rates({}, model=model.key)
-    rate = _neuron_rate("", "token", model.neurons_per_token, sheet.neuron_price, sheet.currency)
-    return Rates(
-        {kind: replace(rate, meter=kind) for kind in TOKEN_KINDS}, any_token=rate, model=model.key, is_in_neurons=True
-    )
+    """The priority does not apply, seconds have no price, and there are no kinds of tokens beyond the four."""
+    rates = {}
+    if model.neurons_per_token is not None and sheet.neuron_price is not None:
+        for kind in TOKEN_KINDS:
+            rates[kind] = _neuron_rate(kind, "token", model.neurons_per_token, sheet.neuron_price, sheet.currency)
+    return Rates(rates, model=model.key, is_in_neurons=True)
 
 
 def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
     model = None if data.model is UNSET else find_model(sheet, data.model)
+    if data.count == 0:  # what was not used needs no price
+        return Rates(
+            {"count": _synapse_rate("", "image", ZERO, ZERO, sheet.currency)}, model=model.key if model else None
+        )
     priced = _image_price(sheet, data, model)
     weight = sheet.image_operations.get(data.operation)
     if weight is None:

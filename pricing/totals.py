@@ -132,22 +132,19 @@ class _Leaf:
             "neurons": consumed if in_neurons else 0,
             **quantities,
         }
+        due = 1 if billable else 0
         for currency, amount in lists.items():
-            _put_amounts(sums, currency, amount, amount * terms.factor, billable)
+            net = amount * terms.factor
+            sums[f"list{INSIDE}{currency}"], sums[f"net{INSIDE}{currency}"] = amount, net
+            sums[f"due{INSIDE}{currency}"] = net * due
         for index, report in enumerate(report_currencies):
+            inside = f"converted{INSIDE}{report}{INSIDE}"
             amount = _converted(lists, terms, index)
-            _put_amounts(sums, report, amount, amount * terms.factor, billable, f"converted{INSIDE}{report}{INSIDE}")
+            net = amount * terms.factor
+            sums[inside + "list"], sums[inside + "net"], sums[inside + "due"] = amount, net, net * due
         for currency, amount in self.provider_cost.items():
             sums[f"provider_cost{INSIDE}{currency}"] = amount
         return sums
-
-
-def _put_amounts(
-    sums: Sums, currency: str, list_amount: Decimal, net: Decimal, billable: bool, inside: str | None = None
-) -> None:
-    """List, net and due: by currency, or `inside` the conversions into one."""
-    for name, amount in (("list", list_amount), ("net", net), ("due", net if billable else ZERO)):
-        sums[f"{name}{INSIDE}{currency}" if inside is None else inside + name] = amount
 
 
 def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pricing.errors import Rejected
+from pricing.book import Book
+from pricing.errors import Rejected, Unpriced
+from pricing.events import Event
 from pricing.rating import Missing
 from streams import headers
 from streams.batch import InRecord, OutRecord
@@ -86,3 +88,32 @@ def released(event: ParkedEvent, origin: Origin, now_ms: int) -> OutRecord:
     """The record that says that a parked one has been priced."""
     release = (headers.RELEASED, b"%d" % event.offset)
     return event.organization.encode(), b"{}", [release, *headers.origin_headers(origin)], now_ms
+
+
+def waiting(event: Event, missing: Missing, book: Book, now: str) -> ParkedEvent:
+    """What the state keeps of a parked event, still without the offset of its record."""
+    return ParkedEvent(
+        offset=-1,
+        reason=missing.reason,
+        detail=missing.detail,
+        since=now,
+        waits=waits_for(missing.reason, event, book),
+        at=event.at,
+        organization=event.data.organization,
+        project=event.data.project,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+    )
+
+
+def waits_for(reason: Unpriced, event: Event, book: Book) -> tuple[str, ...]:
+    """The publications that may cure an event: a version of a sheet, a rate, a version of its account."""
+    account = f"account/{event.data.organization}"
+    default = f"sheet/{book.policy.default_sheet}"
+    if reason is Unpriced.ACCOUNT_REQUIRED:
+        return (account,)
+    if reason is Unpriced.UNKNOWN_TIER:
+        return (default, account)
+    sheet = f"sheet/{book.policy.sheet_for(event.data.provider)}"
+    return ("fx", sheet) if reason is Unpriced.NO_RATE else (sheet,)

@@ -13,7 +13,7 @@ import msgspec
 
 from pricing.accounts import Account, parse_account
 from pricing.book import Book
-from pricing.errors import InvalidDocument, InvalidUsage, Rejected, Unpriced
+from pricing.errors import InvalidDocument, InvalidUsage, Rejected
 from pricing.events import Event
 from pricing.money import exact
 from pricing.pipeline import Priced, price
@@ -37,7 +37,7 @@ Poison = frozenset[tuple[str, int, int]]
 Admitted = tuple[Event, Arrival, bytes]  # with the fingerprint
 
 
-def step(state: State, inputs: Inputs, book: Book, lane: Lane, now_ms: int, poison: Poison = frozenset()) -> Step:
+def step(state: State, inputs: Inputs, book: Book, lane: Lane, now_ms: int, *, poison: Poison = frozenset()) -> Step:
     """Process one batch. Records that are in `poison` (topic, partition, offset) are rejected as `internal_error`.
 
     Raises StepFailed where the worker itself fails on a record.
@@ -194,21 +194,7 @@ class _Batch:
 
     def _park(self, event: Event, arrival: Arrival, missing: Missing) -> None:
         self._parked.append(letters.parked(arrival, event.data.organization.encode(), missing, self._now))
-        self._newly_parked.append(
-            ParkedEvent(
-                offset=-1,
-                reason=missing.reason,
-                detail=missing.detail,
-                since=self._now,
-                waits=waits_for(missing.reason, event, self._book),
-                at=event.at,
-                organization=event.data.organization,
-                project=event.data.project,
-                source=event.source,
-                id=event.id,
-                type=event.type,
-            )
-        )
+        self._newly_parked.append(letters.waiting(event, missing, self._book, self._now))
         self._counts.parked[missing.reason] += 1
 
     # --- parked events
@@ -224,7 +210,7 @@ class _Batch:
         try:
             priced = price(event, self._book, self._account(parked.organization))
         except Missing as missing:
-            waits = waits_for(missing.reason, event, self._book)
+            waits = letters.waits_for(missing.reason, event, self._book)
             still = msgspec.structs.replace(parked, reason=missing.reason, detail=missing.detail, waits=waits)
             if still != parked:
                 self._changes.parked[parked.offset] = still
@@ -286,18 +272,6 @@ class _Batch:
 
     def _put(self, topic: str, partition: int, record: OutRecord) -> None:
         self._others.setdefault((topic, partition), []).append(record)
-
-
-def waits_for(reason: Unpriced, event: Event, book: Book) -> tuple[str, ...]:
-    """The publications that may cure an event: a version of a sheet, a rate, a version of its account."""
-    account = f"account/{event.data.organization}"
-    default = f"sheet/{book.policy.default_sheet}"
-    if reason is Unpriced.ACCOUNT_REQUIRED:
-        return (account,)
-    if reason is Unpriced.UNKNOWN_TIER:
-        return (default, account)
-    sheet = f"sheet/{book.policy.sheet_for(event.data.provider)}"
-    return ("fx", sheet) if reason is Unpriced.NO_RATE else (sheet,)
 
 
 def _next(records: Sequence[InRecord], before: int) -> int:

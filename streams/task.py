@@ -244,7 +244,7 @@ class Task:
                     self._shell.books.current,
                     self._lane,
                     self._shell.clock_ms(),
-                    self._poison,
+                    poison=self._poison,
                 )
             except StepFailed as failed:
                 log.exception("partition %d: %s", self.partition, failed)

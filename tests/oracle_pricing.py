@@ -140,9 +140,7 @@ class Pricer:
         self.settings = settings
         self.accounts = accounts
         self._rates = rates
-        first = {
-            (sheet.id, sheet.version): sheet for sheet in reversed(sheets)
-        }  # the first of a version counts
+        first = {(sheet.id, sheet.version): sheet for sheet in reversed(sheets)}  # the first of a version counts
         self._sheets = [sheet for sheet in sheets if first[sheet.id, sheet.version] is sheet]
         self._documents = {id(sheet): read_document(sheet.document) for sheet in self._sheets}
 
@@ -321,7 +319,7 @@ def _neurons(document: Mapping[str, Any], pricing: Mapping[str, Any], data: Mapp
     price, per_token = document["conversion"]["neurons_price_per_1m_chf"], pricing["neurons_per_token"]
     lines, reasons = [], set()
     for meter, (quantity, unit) in _model_quantities(data).items():
-        if per_token is None or price is None or meter == "seconds":
+        if per_token is None or price is None or meter not in TOKEN_KINDS:
             reasons.add("no_price_for_meter")
         else:
             lines.append(Line(meter, quantity, unit, price, "CHF", quantity * per_token, "neuron"))
@@ -334,11 +332,7 @@ def _synapses(document: Mapping[str, Any], pricing: Mapping[str, Any], data: Map
     multiplier = _multiplier(document, data, reasons) if quantities else Fraction(0)
     for meter, (quantity, unit) in quantities.items():
         in_seconds = meter == "seconds"
-        each = (
-            pricing["consumption_synapses_per_second"]
-            if in_seconds
-            else document["conversion"]["base_multiplier"]
-        )
+        each = pricing["consumption_synapses_per_second"] if in_seconds else document["conversion"]["base_multiplier"]
         price = _kind_price(pricing, "input" if in_seconds else meter)
         if each is None or price is None:
             reasons.add("no_price_for_meter")
@@ -382,9 +376,7 @@ def _image_price(
     return price, model["pricing"]["currency"]
 
 
-def _code_execution_lines(
-    document: Mapping[str, Any], data: Mapping[str, Any], _image_price: str | None
-) -> Lines:
+def _code_execution_lines(document: Mapping[str, Any], data: Mapping[str, Any], _image_price: str | None) -> Lines:
     section = document["code_execution"]
     beyond_mb = max(Fraction(0), data["memory_mb"] - section["memory_free_mb"])
     seconds = max(Fraction(0), data["cpu_seconds"] - section["cpu_free_seconds"])

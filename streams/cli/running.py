@@ -24,8 +24,10 @@ def _ended_by_signals(exit_code: int = 130) -> Iterator[None]:
     from streams.kafka_errors import KNOWN, one_line
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Not default_int_handler for all: raised anywhere in an event loop it would break the clean-up of asyncio.run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     except KeyboardInterrupt:

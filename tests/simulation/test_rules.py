@@ -18,10 +18,11 @@ from streams import state as state_module
 from streams import step as step_module
 from streams.errors import Refused
 from streams.settings import Settings
-from tests.simulation import Fault, Kind, ScriptedFaults
+from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults
 from tests.simulation.group_consumer import SimGroupConsumer
 from tests.simulation.world import LATE_ACCOUNT, Host, World, event, must_account, told
 from tests.usage import RawRecord
+from tests.usage_samples import ORGANIZATIONS, sample_oracle
 
 THREE = [event(f"acme ftg-3.0-pro in={n} out=5 id=e{n}") for n in (1, 2, 3)]
 PARKED = event("acme ftg-4.0-next in=7 id=parked")
@@ -320,21 +321,22 @@ def test_a_partition_that_comes_back_unchanged_keeps_its_memory() -> None:
     """Only the changelog's last position is read again, not the whole of it."""
 
     async def scenario(world: World) -> None:
-        await one_host(world)
-        world.send(*THREE)
+        first = await one_host(world)
+        world.send(*[event(f"{name} ftg-3.0-pro in=1 id=x", partitions=2) for name in ORGANIZATIONS])
         await world.settle()
+        joined_at = world.loop.time()
         world.host()
         await world.settle()
-        must_account(world)
+        must_account(world, sample_oracle(EPOCH_MS))
+        assert first.worker is not None
+        [kept] = first.worker._tasks
+        changelog = TopicPartition(world.topics.state, kept)
+        fetched = [dict(detail) for at, *_, detail in operations(world, "fetch", "host0") if at > joined_at]
+        starts = [each[changelog] for each in fetched if changelog in each]
+        assert starts
+        assert min(starts) > 0
 
-    world = told(scenario)
-    starts = [
-        dict(detail)[TopicPartition(world.topics.state, 0)]
-        for *_, detail in operations(world, "fetch", "host0")
-        if world.topics.state in repr(detail)
-    ]
-    others = [detail for *_, detail in operations(world, "fetch", "host1") if world.topics.state in repr(detail)]
-    assert (starts[-1] > 0) or others
+    told(scenario, partitions=2)
 
 
 def test_memory_that_another_owner_has_overtaken_is_not_used() -> None:
@@ -359,19 +361,18 @@ def test_memory_that_another_owner_has_overtaken_is_not_used() -> None:
     told(scenario)
 
 
-def test_a_fenced_worker_opens_again_only_after_a_heartbeat_later_than_the_fence() -> None:
+@pytest.mark.parametrize("frozen_s", [11, 20], ids=["fenced", "its commit has timed out"])
+def test_a_fenced_worker_opens_again_only_after_a_heartbeat_later_than_the_fence(frozen_s: int) -> None:
     """A zombie that started over at once would fence the rightful owner."""
     thawed = False
 
     def faults(op: str, worker: str, detail: object) -> Fault:
-        if op == "produce" and worker == "host0.1" and world_now() > 3 and not thawed:
-            return Fault(Kind.FREEZE, 20_000)
-        if op == "heartbeat" and worker == "host0.1" and world_now() > 15:
-            return Fault(Kind.DELAY, 6_000)  # it does not yet know that it has lost its membership
+        now = asyncio.get_running_loop().time()
+        if op == "produce" and worker == "host0.1" and now > 3 and not thawed:
+            return Fault(Kind.FREEZE, frozen_s * 1000)
+        if op == "heartbeat" and worker == "host0.1" and now > 10:
+            return Fault(Kind.DELAY, 8_000)  # it does not yet know that it has lost its membership
         return Fault()
-
-    def world_now() -> float:
-        return asyncio.get_running_loop().time()
 
     async def scenario(world: World) -> None:
         nonlocal thawed
@@ -381,16 +382,15 @@ def test_a_fenced_worker_opens_again_only_after_a_heartbeat_later_than_the_fence
         await asyncio.sleep(0.2)
         thawed = True
         world.host()
-        await asyncio.sleep(18)
+        await asyncio.sleep(frozen_s + 6)
         world.send(THREE[1])
-        await asyncio.sleep(4)
         opened = [worker for _, worker, *_ in operations(world, "init_pid")]
         assert list(dict.fromkeys(opened)) == ["host0.1", "host1.1"]
         assert opened.count("host0.1") == 1, "the zombie has opened again"
         await world.settle()
         must_account(world)
 
-    told(scenario, faults)
+    told(scenario, faults, session_timeout_ms=6_000)
 
 
 def test_a_task_runs_only_with_all_inputs_of_its_partition() -> None:
@@ -458,6 +458,17 @@ def test_no_poll_ever_asks_for_all_partitions() -> None:
 
 
 # --- books and parked events
+
+
+def test_a_broker_that_is_silent_for_long_ends_no_worker() -> None:
+    """While the books are read, and while a state is: both go on when it is back."""
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        await one_host(world)
+        must_account(world)
+
+    told(scenario, ScriptedFaults({("fetch", 1): Fault(Kind.RESTART, 25_000), ("fetch", 300): Fault(Kind.RESTART, 25_000)}))
 
 
 def test_a_publication_that_comes_while_the_books_are_read_is_not_missed() -> None:

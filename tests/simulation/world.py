@@ -28,7 +28,8 @@ from pricing.importers.aitronos import read_aitronos
 from pricing.importers.imported import ImportOptions
 from pricing.money import number
 from pricing.times import parse_time
-from streams import books, worker as worker_module
+from streams import books
+from streams import worker as worker_module
 from streams.errors import Refused
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -56,7 +57,7 @@ from tests.usage_samples import sample_accounts, sample_oracle, sample_rates, sa
 
 SEEDS_PER_STREAM = 40
 """Neighbouring seeds share a stream, so that the oracle reads and prices it once; what happens to it differs."""
-RECORDS = 40
+RECORDS = 30
 POLL_MS = 1_000
 """The worker's own 25 ms would be 40 turns a virtual second; the simulated poll wakes when there is something."""
 SETTLE_S_MAX = 400.0

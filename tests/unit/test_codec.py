@@ -105,11 +105,15 @@ def test_any_identity_and_labels_come_out_as_they_went_in(id: str, source: str, 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_token_kind_or_dimension_is_a_meter_like_any_other(text: str) -> None:
-    """The names of lines come from events and sheets; a `%` is no place for a number."""
-    made = usage("a ftg-embed in=1")
+    """The names of lines come from sheets too; a `%` is no place for a number."""
+    found = sheet(sample_sheet())
+    model = next(each for each in found.models if each.key == "ftg-3.0-pro")
+    model = model.model_copy(update={"prices": {text: Decimal(1)}})
+    made = usage("a ftg-3.0-pro in=1")
     made["data"]["tokens"] = {text: 8}
-    [line] = written(made)["data"]["lines"]
-    assert (line["meter"], line["quantity"], line["consumed"], line["list"]) == (text, "8", "1", "0.000008")
+    found = found.model_copy(update={"models": (model,)})
+    [line] = json.loads(PricedWriter("w", ("USD",)).data(priced(made, book(found, rate(start=START)))))["lines"]
+    assert (line["meter"], line["quantity"], line["consumed"], line["list"]) == (text, "8", "16", "0.000016")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -23,7 +23,7 @@ from pricing.money import HUNDRED, MILLION, NotADecimal, exact, number, plain, w
         ("0.00000000012", "0.00000000012"),
         ("999999999999.999999999999999999999999", "999999999999.999999999999999999999999"),
         ("-13.2", "-13.2"),
-        ("1." + "0" * 300, "1"),
+        ("1." + "0" * 24, "1"),
     ],
 )
 def test_a_plain_decimal_is_read_exactly(text: str, value: str) -> None:

@@ -171,7 +171,7 @@ def test_the_example_of_one_byte_of_egress() -> None:
         ("a ftg-embed in=1000 out=3", {"input": Fraction(1000, 8) * 8 / 10**6, "output": Fraction(3, 8) * 8 / 10**6}),
         ("a ftg-embed in=1000 priority=high", {"input": Fraction(1000, 8) * 8 / 10**6}),
         ("a ftg-embed in=1000 priority=never-heard-of", {"input": Fraction(1000, 8) * 8 / 10**6}),
-        ("a ftg-embed in=0 reasoning=8", {"reasoning": Fraction(8, 8) * 8 / 10**6}),
+        ("a ftg-embed in=0 cached=8 reasoning=0", {"cache_read": Fraction(8, 8) * 8 / 10**6}),
         # weight × count × priority
         ("a image:generate", {"image.generate": 100_000 * Fraction("13.2") / 10**6}),
         ("a image:generate count=3 priority=high", {"image.generate": 100_000 * 3 * 2 * Fraction("13.2") / 10**6}),

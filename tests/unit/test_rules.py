@@ -48,6 +48,6 @@ def test_the_producer_is_transactional_with_batches_that_a_broker_takes() -> Non
 def test_a_python_without_assertions_is_refused() -> None:
     """Rule 8: the state machine inside aiokafka is made of them."""
     command = [sys.executable, "-O", "-m", "streams", "worker", "--bootstrap-servers", "127.0.0.1:1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "python -O" in done.stderr

@@ -34,7 +34,7 @@ def run(found: State, *records: Rec, books: Book = BOOK, now_ms: int = NOW_MS + 
     named.setdefault("lane", lane())
     poison = named.pop("poison", frozenset())
     used = named.pop("lane")
-    return step(found, Inputs(raw=records, **named), books, used, now_ms, poison)
+    return step(found, Inputs(raw=records, **named), books, used, now_ms, poison=poison)
 
 
 def commit(found: State, result: Step, first_parked_offset: int = 0) -> Step:

@@ -27,7 +27,7 @@ LINES = [
     "a ftg-3.0-pro seconds=1.5 project=p2",
     "a ftg-3.0-euro in=3 at=2026-11-22T10:59:59.999999999Z",
     "a ftg-3.0-euro in=3 at=2026-11-22T11:00:00Z",
-    "a ftg-embed in=3 reasoning=2",
+    "a ftg-embed in=3 out=2",
     "a image:generate count=2 at=2026-11-21T23:59:59Z",
     "a code cpu=5.5 mb=512 wall=10",
     "a connector:git/hub executions=3",
@@ -134,7 +134,7 @@ def test_events_that_are_not_billable_count_in_everything_but_due() -> None:
 
 def test_tokens_are_counted_of_every_kind_and_nothing_else() -> None:
     """Also of neuron models; no seconds, images or executions."""
-    lines = ["a ftg-3.0-pro in=5 cached=4 created=3 out=2 seconds=100", "a ftg-embed in=3 reasoning=2"]
+    lines = ["a ftg-3.0-pro in=5 cached=4 created=3 out=2 seconds=100", "a ftg-embed in=3 out=2"]
     assert tallied(lines)[DAY]["tokens"] == "19"
     assert tallied(["a connector:c/t executions=9", "a code cpu=9 mb=9 wall=9"])[DAY]["tokens"] == "0"
 
