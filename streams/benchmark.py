@@ -66,20 +66,21 @@ def bench(settings: Settings, plan: Plan, parts: tuple[str, ...]) -> Figures:
 def _throughput(settings: Settings, plan: Plan) -> Figures:
     asyncio.run(_prepare(settings, plan.partitions, plan.events))
     copied = _copy(settings, plan)
-    priced = _price(settings, plan, plan.events, 1)
+    priced, batch = _price(settings, plan, plan.events, 1)
     return {
         "cpu_ratio": _rounded(priced.cpu_us_per_event / copied.cpu_us_per_event),
         "events_per_s": round(priced.events_per_s),
         "copy_events_per_s": round(copied.events_per_s),
         "cpu_us_per_event": _rounded(priced.cpu_us_per_event),
         "copy_cpu_us_per_event": _rounded(copied.cpu_us_per_event),
+        "events_per_transaction": round(batch),
         "peak_rss_mib": _rounded(priced.peak_rss_mib),
     }
 
 
 def _processes(settings: Settings, plan: Plan) -> Figures:
     asyncio.run(_prepare(settings, plan.partitions, plan.events))
-    priced = _price(settings, plan, plan.events, 2)
+    priced, _ = _price(settings, plan, plan.events, 2)
     return {"two_processes_events_per_s": round(priced.events_per_s)}
 
 
@@ -98,7 +99,7 @@ def _latency(settings: Settings, plan: Plan) -> Figures:
 def _restore(settings: Settings, plan: Plan) -> Figures:
     """A changelog that a real worker has written, uncompacted as it is right after."""
     asyncio.run(_prepare(settings, plan.partitions, plan.restore_ids))
-    filled = _price(settings, plan, plan.restore_ids, 1)
+    filled, _ = _price(settings, plan, plan.restore_ids, 1)
     with WorkerChild(settings, plan.config) as worker:
         started_s = _wait_until_ready(worker)
         metrics = worker.metrics()
@@ -142,7 +143,8 @@ def _copy(settings: Settings, plan: Plan) -> Run:
         return asyncio.run(run_through(mine, plan.partitions, plan.events, [child]))
 
 
-def _price(settings: Settings, plan: Plan, backlog: int, processes: int) -> Run:
+def _price(settings: Settings, plan: Plan, backlog: int, processes: int) -> tuple[Run, float]:
+    """The run, and how many events a transaction had."""
     with ExitStack() as stack:
         workers = [stack.enter_context(WorkerChild(settings, plan.config)) for _ in range(processes)]
         run = asyncio.run(run_through(settings, plan.partitions, backlog, workers))
@@ -152,7 +154,8 @@ def _price(settings: Settings, plan: Plan, backlog: int, processes: int) -> Run:
     priced = [sum(value for name, value in one.items() if name.startswith(counted)) for one in metrics]
     if sum(priced) != backlog or not all(priced):
         raise Refused(f"of {backlog} events the workers priced {priced}: the figures would mean nothing")
-    return run
+    transactions = sum(one["stream_pricing_batch_events_count"] for one in metrics)
+    return run, backlog / transactions
 
 
 def _wait_until_ready(worker: WorkerChild) -> float:
@@ -192,6 +195,7 @@ _TEXTS = {
     "two_processes_events_per_s": ("  two processes", ""),
     "cpu_us_per_event": ("CPU per event, one process", "µs"),
     "copy_cpu_us_per_event": ("  raw copy", "µs"),
+    "events_per_transaction": ("events in a transaction, one process", ""),
     "peak_rss_mib": ("peak memory", "MiB"),
     "latency_ms": ("append to visible, p50 / p99 (under 200 for p99)", "ms"),
     "latency_events_per_s": ("  at events per second", ""),

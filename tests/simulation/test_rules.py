@@ -18,9 +18,9 @@ from streams import state as state_module
 from streams import step as step_module
 from streams.errors import Refused
 from streams.settings import Settings
-from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults
+from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults, SimClients
 from tests.simulation.group_consumer import SimGroupConsumer
-from tests.simulation.world import LATE_ACCOUNT, Host, World, event, must_account, told
+from tests.simulation.world import LATE_ACCOUNT, Host, World, event, must_account, publications, told
 from tests.usage import RawRecord
 from tests.usage_samples import ORGANIZATIONS, sample_oracle
 
@@ -393,6 +393,23 @@ def test_a_fenced_worker_opens_again_only_after_a_heartbeat_later_than_the_fence
     told(scenario, faults, session_timeout_ms=6_000)
 
 
+def test_a_worker_that_is_fenced_though_it_is_a_member_waits_for_its_next_heartbeat() -> None:
+    """Someone else has taken its transactional id: only the coordinator can say whose the partition is."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        await asyncio.sleep(3 - world.loop.time())  # between two heartbeats, 2.5 s apart
+        await SimClients(world.broker, "other").producer(world.settings.transactional_id(0)).start()
+        fenced_at = world.loop.time()
+        world.send(THREE[0])
+        await world.settle()
+        [opened_at] = [at for at, *_ in operations(world, "init_pid", "host0") if at > fenced_at]
+        assert [at for at, *_ in operations(world, "heartbeat", "host0") if fenced_at < at < opened_at]
+        must_account(world)
+
+    told(scenario)
+
+
 def test_a_task_runs_only_with_all_inputs_of_its_partition() -> None:
     async def scenario(world: World) -> None:
         host = await one_host(world)
@@ -458,6 +475,20 @@ def test_no_poll_ever_asks_for_all_partitions() -> None:
 
 
 # --- books and parked events
+
+
+def test_the_first_record_of_a_publication_counts_and_a_second_one_is_ignored() -> None:
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        key, value = publications(False)[-1]
+        assert value.count(b'"1.13"') == 1
+        world.broker.append(world.topics.books, 0, value.replace(b'"1.13"', b'"9.13"'), key=key)
+        await world.settle()
+        world.send(*THREE)
+        await world.settle()
+        must_account(world, sample_oracle(EPOCH_MS))
+
+    told(scenario)
 
 
 def test_a_broker_that_is_silent_for_long_ends_no_worker() -> None:
