@@ -76,13 +76,17 @@ def within(value: Decimal, *, before: int, after: int) -> Decimal:
 
 def plain(value: int | Decimal) -> str:
     """The wire form: plain notation, no exponent, no `+`, no trailing zeros after the point, `0` for zero."""
+    if type(value) is int:
+        return str(value)
     text = str(value)
     # str() is four times faster than format() and already plain for most amounts.
     if text[-1] != "0" and "E" not in text:
         return text
-    if isinstance(value, int):
-        return text
-    return format(value.normalize(EXACT), "f") if value else "0"
+    if "E" in text:
+        text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").removesuffix(".")
+    return text if text != "-0" else "0"
 
 
 def as_count(value: Decimal) -> int | Decimal:

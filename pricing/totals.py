@@ -79,12 +79,8 @@ class Tally:
             leaf = self._leaves[key] = _Leaf()
         leaf.events += 1
         quantities = leaf.quantities
-        for line in priced.lines:
-            rate = line.rate
-            if rate in quantities:
-                quantities[rate] += line.quantity
-            else:
-                quantities[rate] = line.quantity
+        for rate, quantity, _, _, _ in priced.lines:
+            quantities[rate] = quantities.get(rate, 0) + quantity
         if data.provider_cost is not UNSET:
             cost = data.provider_cost
             leaf.provider_cost[cost.currency] = leaf.provider_cost.get(cost.currency, ZERO) + cost.amount

@@ -6,7 +6,7 @@ in quantities and amounts. Strings are escaped unless the event has proved that 
 
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import orjson
@@ -19,9 +19,10 @@ from pricing.pipeline import Line, Priced, Terms
 from pricing.rating import Rate
 from pricing.times import format_time
 
-_CONSUMED = {False: '"synapses":"%s","neurons":"0",', True: '"synapses":"0","neurons":"%s",'}
+_CONSTANT = (ModelUsage, ImageUsage)  # what these give is the same for all events of the same terms
 _json = msgspec.json.Encoder().encode
 _TEMPLATES_MAX = 20_000
+T = TypeVar("T")
 
 
 class Origin(Protocol):
@@ -48,8 +49,8 @@ class PricedWriter:
 
     def __init__(self, app: str, report_currencies: tuple[str, ...]) -> None:
         self._source = escaped(f"/stream-pricing/{app}")
-        self._report_currencies = [escaped(currency) for currency in report_currencies]
-        self._lines: dict[Rate, str] = {}
+        self._report_currencies = report_currencies
+        self._rates: dict[Rate, tuple[str, str, str]] = {}
         self._terms: dict[Terms, str] = {}
         self._fx: dict[int, tuple[FxRate, str]] = {}
 
@@ -70,61 +71,59 @@ class PricedWriter:
     def _members(self, priced: Priced) -> str:
         event, terms, item, lines, consumed, lists, nets, converted, fx, billable = priced
         data = event.data
-        constant = self._terms.get(terms) or self._remember_terms(terms)
+        constant = self._terms.get(terms) or self._remember_terms(priced)
+        if type(data) not in _CONSTANT:
+            constant = f'{_given(data, None)}"item":{escaped(item)},{constant}'
+        synapses, neurons = ("0", plain(consumed)) if terms.rates.is_in_neurons else (plain(consumed), "0")
         net_text = _amounts(nets)
-        if billable:
-            lines_text = ",".join([line.text or self._write_line(line) for line in lines])
-            adjustments, due_text = "", net_text
-        else:
-            lines_text = ",".join([self._line_text(line, "0") for line in lines])
-            adjustments, due_text = _adjustments(lines), _amounts(dict.fromkeys(nets, ZERO))
+        due_text = net_text if billable else _amounts(dict.fromkeys(nets, ZERO))
         return (
-            f'"event":{{"source":{_quoted(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
-            f'{_labels_and_cost(data)}{_given(data, terms.rates.model)}"item":{escaped(item)},{constant}'
-            f'"lines":[{lines_text}],"adjustments":[{adjustments}],'
-            f"{_CONSUMED[terms.rates.is_in_neurons] % plain(consumed)}"
+            f'"event":{{"source":{escaped(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
+            f'{_labels_and_cost(data)}{constant}"lines":[{self._line_texts(priced)}],'
+            f'"adjustments":[{"" if billable else _adjustments(lines)}],"synapses":"{synapses}","neurons":"{neurons}",'
             f'"list":{{{_amounts(lists)}}},"net":{{{net_text}}},"due":{{{due_text}}},'
             f'"converted":{{{self._converted(converted, billable)}}},"fx":[{self._fx_members(fx) if fx else ""}],'
             f'"billable":{"true" if billable else "false"},'
         )
+
+    def _line_texts(self, priced: Priced) -> str:
+        # Joined once from all their pieces: half the cost of a template for each line.
+        pieces: list[str] = []
+        rates = self._rates
+        is_discounted, is_billable = priced.terms.tier is not None, priced.billable
+        for rate, quantity, consumed, list_amount, net_amount in priced.lines:
+            start, unit, price = rates.get(rate) or self._remember_rate(rate)
+            list_text = plain(list_amount)
+            net_text = plain(net_amount) if is_discounted else list_text
+            due_text = net_text if is_billable else "0"
+            units = "" if consumed is None else plain(consumed)
+            pieces += (start, plain(quantity), unit, units, price, list_text)
+            pieces += ('","net":"', net_text, '","due":"', due_text, '"}')
+        return "".join(pieces)[1:]
 
     def _converted(self, converted: list[tuple[Decimal, Decimal]], billable: bool) -> str:
         members = []
         for currency, (list_amount, net_amount) in zip(self._report_currencies, converted, strict=True):
             net = plain(net_amount)
             due = net if billable else "0"
-            members.append(f'{currency}:{{"list":"{plain(list_amount)}","net":"{net}","due":"{due}"}}')
+            members.append(f'"{currency}":{{"list":"{plain(list_amount)}","net":"{net}","due":"{due}"}}')
         return ",".join(members)
 
-    def _write_line(self, line: Line) -> str:
-        """The line of an event that is billed; `price` hands out the same line again for the same quantity."""
-        line.text = text = self._line_text(line, plain(line.net))
-        return text
-
-    def _line_text(self, line: Line, due: str) -> str:
-        template = self._lines.get(line.rate) or self._remember_rate(line.rate)
-        consumed = "" if line.consumed is None else plain(line.consumed)
-        return template % (plain(line.quantity), consumed, plain(line.list), plain(line.net), due)
-
-    def _remember_rate(self, rate: Rate) -> str:
-        def text(value: str) -> str:
-            return escaped(value).replace("%", "%%")
-
-        consumed = f'"consumed":"%s","consumed_unit":"{rate.consumed_unit}",' if rate.consumed_unit else "%s"
-        template = (
-            f'{{"meter":{text(rate.meter)},"quantity":"%s","unit":{text(rate.unit)},{consumed}'
-            f'"price":"{plain(rate.price)}","per":"{rate.per}","currency":"{rate.currency}",'
-            '"list":"%s","net":"%s","due":"%s"}'
+    def _remember_rate(self, rate: Rate) -> tuple[str, str, str]:
+        """A line up to its quantity, from there to what it consumed, and from there to its list amount."""
+        price = f'"price":"{plain(rate.price)}","per":"{rate.per}","currency":"{rate.currency}","list":"'
+        unit = f'","unit":{escaped(rate.unit)},'
+        start = f',{{"meter":{escaped(rate.meter)},"quantity":"'
+        if rate.consumed is None:
+            return _remember(self._rates, rate, (start, unit, price))
+        return _remember(
+            self._rates, rate, (start, f'{unit}"consumed":"', f'","consumed_unit":"{rate.consumed_unit}",{price}')
         )
-        return _remember(self._lines, rate, template)
 
-    def _remember_terms(self, terms: Terms) -> str:
-        sheet = f'"sheet":{{"id":{escaped(terms.sheet.id)},"version":{escaped(terms.sheet.version)}}},'
-        if terms.tier is None:
-            return _remember(self._terms, terms, f'{sheet}"tier":null,')
-        percentage = plain(terms.tier.discount_percentage)
-        tier = f'"tier":{{"id":{escaped(terms.tier.id)},"discount_percentage":"{percentage}"}},'
-        return _remember(self._terms, terms, sheet + tier)
+    def _remember_terms(self, priced: Priced) -> str:
+        terms, data = priced.terms, priced.event.data
+        given = f'{_given(data, terms.rates.model)}"item":{escaped(priced.item)},' if type(data) in _CONSTANT else ""
+        return _remember(self._terms, terms, given + _sheet_and_tier(terms))
 
     def _fx_members(self, rates: list[FxRate]) -> str:
         members = []
@@ -132,25 +131,30 @@ class PricedWriter:
             found = self._fx.get(id(rate))
             if found is None:
                 text = f'{{"pair":"{rate.pair}","rate":"{plain(rate.rate)}","from":"{format_time(rate.from_ns)}"}}'
-                found = self._fx[id(rate)] = (
-                    rate,
-                    text,
-                )  # the rate is kept with its text, so that its id stays its own
+                # The rate is kept with its text, so that its id stays its own.
+                found = self._fx[id(rate)] = (rate, text)
             members.append(found[1])
         return ",".join(members)
+
+
+def _sheet_and_tier(terms: Terms) -> str:
+    sheet = f'"sheet":{{"id":{escaped(terms.sheet.id)},"version":{escaped(terms.sheet.version)}}},'
+    if terms.tier is None:
+        return f'{sheet}"tier":null,'
+    percentage = plain(terms.tier.discount_percentage)
+    return f'{sheet}"tier":{{"id":{escaped(terms.tier.id)},"discount_percentage":"{percentage}"}},'
 
 
 def _adjustments(lines: list[Line]) -> str:
     """What brings the amount due of an event that is not billed to 0."""
     return ",".join(
-        f'{{"kind":"not_billable","meter":{escaped(line.rate.meter)},"currency":"{line.rate.currency}",'
-        f'"amount":"-{plain(line.net)}"}}'
-        for line in lines
-        if line.net
+        f'{{"kind":"not_billable","meter":{escaped(rate.meter)},"currency":"{rate.currency}","amount":"-{plain(net)}"}}'
+        for rate, _, _, _, net in lines
+        if net
     )
 
 
-def _remember(texts: dict[Any, str], key: Any, text: str) -> str:
+def _remember(texts: dict[Any, T], key: Any, text: T) -> T:
     if len(texts) >= _TEMPLATES_MAX:
         texts.clear()
     texts[key] = text

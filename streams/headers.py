@@ -25,6 +25,7 @@ _TRACE = ("traceparent", "tracestate")
 # What makes a binary-mode event readable again; the values are checked to be short before an event is parked.
 _ESSENTIAL = {"content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"}
 _PRICED: Header = ("content-type", b"application/cloudevents+json")
+_PRICED_ONLY: Headers = [_PRICED]
 
 
 def incoming(headers: Sequence[Header]) -> Sequence[Header]:
@@ -52,9 +53,9 @@ def carried(headers: Sequence[Header]) -> Headers:
 
 def priced_headers(headers: Sequence[Header]) -> Headers:
     """Headers of a priced event: what it is, and the trace that it belongs to."""
-    if not headers:
-        return [_PRICED]
     trace = [header for header in headers if header[0] in _TRACE]
+    if not trace:
+        return _PRICED_ONLY
     return [_PRICED, *trace] if _size(trace) <= HEADERS_BYTES_MAX else [_PRICED]
 
 

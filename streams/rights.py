@@ -28,7 +28,7 @@ _NO_PRODUCER = -1
 _RETRY_S = 0.1
 
 
-class _Metadata(Response):
+class _Metadata(Response):  # type: ignore[misc]
     API_KEY = 3
     API_VERSION = 8
     SCHEMA = Schema(
@@ -61,7 +61,7 @@ class _Metadata(Response):
     )
 
 
-class _MetadataRequest(RequestStruct):
+class _MetadataRequest(RequestStruct):  # type: ignore[misc]
     """Version 8, the first that knows rights; aiokafka has up to 5."""
 
     API_KEY = 3
@@ -75,7 +75,7 @@ class _MetadataRequest(RequestStruct):
     )
 
 
-class _TopicRights(Request[_MetadataRequest]):
+class _TopicRights(Request[_MetadataRequest]):  # type: ignore[misc]
     API_KEY = 3
 
     def __init__(self, topics: list[str]) -> None:

@@ -170,7 +170,7 @@ class Worker:
     # --- loops
 
     async def _start(self) -> None:
-        # It returns with the first assignment, for which the other members have their time; `stop` does not wait for that.
+        # It returns with the first assignment, for which the others have their time; `stop` does not wait.
         timeout_s = (self._settings.request_timeout_ms + self._settings.rebalance_timeout_ms) / 1000
         joining, stopping = (asyncio.ensure_future(each) for each in (self._consumer.start(), self._stopping.wait()))
         try:

@@ -26,7 +26,10 @@ SEEDS = 60
 TIMEOUT_S = 300
 # The fastest first: -x stops at the first failure.
 TESTS = [
-    *(f"tests/unit/test_{name}.py" for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen")),
+    *(
+        f"tests/unit/test_{name}.py"
+        for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen")
+    ),
     *(f"tests/unit/test_{name}.py" for name in ("events", "pricing", "totals", "codec", "state", "step")),
     "tests/simulation/test_rules.py",
     "tests/properties",

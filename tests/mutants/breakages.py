@@ -6,8 +6,14 @@ from typing import NamedTuple
 
 TASK, WORKER, SESSION = "streams/task.py", "streams/worker.py", "streams/session.py"
 RESTORING, CLIENTS, STEP, STATE = "streams/restoring.py", "streams/clients.py", "streams/step.py", "streams/state.py"
-BOOKS, ERRORS, EXPIRY, LETTERS = "streams/books.py", "streams/kafka_errors.py", "streams/expiry.py", "streams/letters.py"
+BOOKS, ERRORS, EXPIRY, LETTERS = (
+    "streams/books.py",
+    "streams/kafka_errors.py",
+    "streams/expiry.py",
+    "streams/letters.py",
+)
 PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pricing/totals.py", "pricing/reading.py"
+DOCUMENTS = "pricing/documents.py"
 
 
 class Mutant(NamedTuple):
@@ -40,9 +46,9 @@ RULES = [
     Mutant(
         "first offsets, then records",
         SESSION,
-        "        sent = await self._send({changelog: records, **outputs})\n",
+        "        sent = await self._send(step, list(step.outputs))\n",
         "        await producer.send_offsets_to_transaction({}, self._settings.group)\n"
-        "        sent = await self._send({changelog: records, **outputs})\n",
+        "        sent = await self._send(step, list(step.outputs))\n",
         "The offsets open the transaction: each one waits 100 ms for the one before.",
     ),
     Mutant(
@@ -321,8 +327,8 @@ MONEY = [
     Mutant(
         "not billable events are due",
         TOTALS,
-        "due=nets if billable else dict.fromkeys(nets, ZERO)",
-        "due=nets",
+        "        due = 1 if billable else 0\n",
+        "        due = 1\n",
         "Totals bill what the events do not.",
     ),
     Mutant(
@@ -363,8 +369,8 @@ MONEY = [
     Mutant(
         "rounded per event",
         PIPELINE,
-        "        net_sum += line.net\n",
-        "        net_sum += Decimal(f'{line.net:.6f}')\n",
+        "        net_sum += net_amount\n",
+        "        net_sum += Decimal(f'{net_amount:.6f}')\n",
         "Something is rounded before a statement.",
     ),
     Mutant(
@@ -480,16 +486,16 @@ PARKED = [
 INPUT = [
     Mutant(
         "duplicate keys",
-        READING,
-        "    if len(found) != len(pairs):\n",
-        "    if False:\n",
+        DOCUMENTS,
+        "        if len(self) < len(pairs):\n",
+        "        if False:\n",
         "The last of two values counts, or the first: who knows.",
     ),
     Mutant(
         "depth is not checked",
-        READING,
-        "    _check_depth(document, DEPTH_MAX)\n",
-        "",
+        DOCUMENTS,
+        "isinstance(value, dict | list) and len(path) >= DEPTH_MAX:\n",
+        "False:\n",
         "What one reader accepts breaks another.",
     ),
     Mutant(

@@ -55,9 +55,22 @@ def reasons(world: World) -> Counter[str]:
 
 # --- the crash table
 
-OPEN = [(op, kind) for op in ("add_partitions", "produce", "add_offsets", "offset_commit") for kind in (Kind.KILL, Kind.KILL_AFTER)]
+OPEN = [
+    (op, kind)
+    for op in ("add_partitions", "produce", "add_offsets", "offset_commit")
+    for kind in (Kind.KILL, Kind.KILL_AFTER)
+]
 DEATHS = [("fetch", Kind.KILL), ("begin", Kind.KILL), *OPEN, ("end_txn", Kind.KILL), ("end_txn", Kind.KILL_AFTER)]
-TROUBLE = (Kind.ERROR, Kind.TIMEOUT, Kind.LOST, Kind.LOST_TIMEOUT, Kind.DELAY, Kind.LATE, Kind.FREEZE, Kind.RESTART_AFTER)
+TROUBLE = (
+    Kind.ERROR,
+    Kind.TIMEOUT,
+    Kind.LOST,
+    Kind.LOST_TIMEOUT,
+    Kind.DELAY,
+    Kind.LATE,
+    Kind.FREEZE,
+    Kind.RESTART_AFTER,
+)
 UNKNOWN = [(op, kind) for op in ("produce", "offset_commit", "end_txn", "init_pid") for kind in TROUBLE]
 
 
@@ -281,7 +294,9 @@ def test_after_an_error_nothing_is_sent_before_a_new_start() -> None:
         await world.settle()
         must_account(world)
 
-    world = told(scenario, ScriptedFaults({("end_txn", 2): Fault(Kind.LOST_TIMEOUT), ("end_txn", 3): Fault(Kind.LOST_TIMEOUT)}))
+    world = told(
+        scenario, ScriptedFaults({("end_txn", 2): Fault(Kind.LOST_TIMEOUT), ("end_txn", 3): Fault(Kind.LOST_TIMEOUT)})
+    )
     names = [op for _, _, op, _, _ in world.broker.trace if op in ("init_pid", "begin")]
     assert names == ["init_pid", "begin", "begin", "init_pid", "begin"]  # accounts, one record; the other two
 
@@ -499,7 +514,10 @@ def test_a_broker_that_is_silent_for_long_ends_no_worker() -> None:
         await one_host(world)
         must_account(world)
 
-    told(scenario, ScriptedFaults({("fetch", 1): Fault(Kind.RESTART, 25_000), ("fetch", 300): Fault(Kind.RESTART, 25_000)}))
+    told(
+        scenario,
+        ScriptedFaults({("fetch", 1): Fault(Kind.RESTART, 25_000), ("fetch", 300): Fault(Kind.RESTART, 25_000)}),
+    )
 
 
 def test_a_publication_that_comes_while_the_books_are_read_is_not_missed() -> None:

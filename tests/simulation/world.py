@@ -63,7 +63,11 @@ POLL_MS = 1_000
 SETTLE_S_MAX = 400.0
 QUIET_S = 1.2
 
-LATE_ACCOUNT = {"organization": "list-price", "version": 3, "tiers": [{"tier": "tier_third", "from": "2025-01-01T00:00:00Z"}]}
+LATE_ACCOUNT = {
+    "organization": "list-price",
+    "version": 3,
+    "tiers": [{"tier": "tier_third", "from": "2025-01-01T00:00:00Z"}],
+}
 
 
 # --- what is published
@@ -74,7 +78,9 @@ def publications(cured: bool) -> list[tuple[bytes, bytes]]:
     """The sample book as keys and values of its topic; `cured`: what is published later only."""
     made = [_imported(each) for each in sample_sheets(EPOCH_MS, cured)]
     made += [
-        FxRate(pair=each.pair, rate=number(str(each.rate), before=12, after=24), from_ns=parse_time(each.effective_from))
+        FxRate(
+            pair=each.pair, rate=number(str(each.rate), before=12, after=24), from_ns=parse_time(each.effective_from)
+        )
         for each in sample_rates(EPOCH_MS, cured)
     ]
     wrapped = [publication_of(each, published_at=EPOCH_MS * 10**6, retroactive=True) for each in made]
@@ -212,7 +218,17 @@ LOCAL_KINDS = (Kind.KILL, Kind.FREEZE, Kind.RESTART)
 """What can happen at `begin`, which sends nothing."""
 KINDS = tuple(kind for kind in Kind if kind is not Kind.NONE)
 PAIRS = [(op, kind) for kind in KINDS for op in OPERATIONS if op != "begin" or kind in LOCAL_KINDS]
-_OFTEN = {"begin", "add_partitions", "produce", "add_offsets", "offset_commit", "end_txn", "fetch", "list_offsets", "heartbeat"}
+_OFTEN = {
+    "begin",
+    "add_partitions",
+    "produce",
+    "add_offsets",
+    "offset_commit",
+    "end_txn",
+    "fetch",
+    "list_offsets",
+    "heartbeat",
+}
 
 
 class Focus:
@@ -461,7 +477,9 @@ class Host:
     async def _live(self) -> None:
         while not self._leaving:
             self._number += 1
-            clients = self.clients = SimClients(self._world.broker, f"{self.name}.{self._number}", self._client_settings())
+            clients = self.clients = SimClients(
+                self._world.broker, f"{self.name}.{self._number}", self._client_settings()
+            )
             task = clients.spawn(self._work(clients))
             await asyncio.wait([task, clients.died], return_when=asyncio.FIRST_COMPLETED)
             self.worker = None
