@@ -18,8 +18,9 @@ help: ## this list
 demo: $(READY) ## a real Kafka, sample usage, priced spend per project; ARGS='--events 20000 --exit'
 	@$(BIN)/stream-pricing demo $(ARGS)
 
-test: $(READY) ## all tests, on a real Kafka too; ARGS='-k name'
-	@$(BIN)/python -m pytest $(ARGS)
+# Three at once on two cores: the broker tests mostly wait, and the simulation, which does not, gives way (nice).
+test: $(READY) ## all tests, on a real Kafka too; ARGS='-k name', ARGS='-n 0 -s' one at a time
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff: lint and format
 	@$(BIN)/ruff check .
@@ -32,7 +33,7 @@ bench: $(READY) ## throughput, latency and cost per event, beside a raw copy
 	@$(BIN)/stream-pricing bench $(ARGS)
 
 torture: $(READY) ## the simulated broker with many more seeds
-	@$(BIN)/python -m pytest tests/simulation --seeds 50000 $(ARGS)
+	@$(BIN)/python -m pytest tests/simulation/test_crashes.py --seeds 50000 $(ARGS)
 
 mutants: $(READY) ## break the worker on purpose; each breakage must fail a test
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import (
@@ -170,6 +171,12 @@ def shown(value: object) -> str:
     """A value as JSON has it, cut to 60 characters."""
     text = value if isinstance(value, NumberText) else json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+@lru_cache(16_384)
+def json_text(text: str) -> str:
+    """`text` as a JSON string, for texts that come again: names of sheets, meters, items."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def read_json(value: bytes, *, name: str, bytes_max: int = DOCUMENT_BYTES_MAX) -> Any:

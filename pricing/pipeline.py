@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from pricing.accounts import Account, tier_at
 from pricing.book import Book, Policy, Segment
+from pricing.documents import json_text
 from pricing.errors import Unpriced
 from pricing.events import (
     CodeExecutionUsage,
@@ -23,16 +24,29 @@ from pricing.events import (
     TerminalUsage,
 )
 from pricing.exchange import FxRate
-from pricing.money import HUNDRED, ZERO
+from pricing.money import HUNDRED, ZERO, plain
 from pricing.rating import ONE, SECONDS, Missing, Rate, Rates, rates_for, rates_key
 from pricing.sheets import Sheet, Tier
 
-# One meter of an event: rate, quantity, units consumed, list and net amount, exact. A plain tuple, as four are made per
-# event. Counts stay ints as long as they can: they multiply and print faster.
-Line = tuple[Rate, int | Decimal, int | Decimal | None, Decimal, Decimal]
+# One meter of an event: its rate, quantity, list and net amount, and the line as JSON text. A plain tuple, as four are
+# made per event; with its text, as the amounts are at hand where they are computed.
+Line = tuple[Rate, int | Decimal, Decimal, Decimal, str]
 
-# A rate under an organization's discount, by its name: rate, units consumed, list and net price of one.
-Entry = tuple[str, Rate, int | Decimal | None, Decimal, Decimal]
+
+class Entry(NamedTuple):
+    """A rate under an organization's discount: what one unit consumes, lists at and costs net.
+
+    `start`, `unit` and `price` are the constant texts of a line before its quantity, units consumed and list amount.
+    """
+
+    name: str
+    rate: Rate
+    consumed: int | Decimal | None
+    list: Decimal
+    net: Decimal
+    start: str
+    unit: str
+    price: str
 
 
 class Conversion(NamedTuple):
@@ -86,7 +100,8 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     """
     data = event.data
     terms = _terms_for(event, book, account)
-    lines, consumed, lists, nets = _lines(data, terms)
+    is_billable = data.billable is not False
+    lines, consumed, lists, nets = _lines(data, terms, is_billable)
     if lines and terms.rates.no_multiplier:
         raise Missing(Unpriced.NO_MULTIPLIER, f"priority {data.priority} on sheet {_named(terms.sheet)}")
     converted, fx = _convert(lists, nets, terms, book.policy)
@@ -95,13 +110,13 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     if terms.tier_id is None and book.policy.require_account:
         raise Missing(Unpriced.ACCOUNT_REQUIRED, f"organization {data.organization}")
     item = terms.rates.model or _item(data)
-    return Priced(event, terms, item, lines, consumed, lists, nets, converted, fx, data.billable is not False)
+    return Priced(event, terms, item, lines, consumed, lists, nets, converted, fx, is_billable)
 
 
 def _sums_by_currency(lines: list[Line]) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     lists: dict[str, Decimal] = {}
     nets: dict[str, Decimal] = {}
-    for rate, _, _, list_amount, net_amount in lines:
+    for rate, _, list_amount, net_amount, _ in lines:
         lists[rate.currency] = lists.get(rate.currency, ZERO) + list_amount
         nets[rate.currency] = nets.get(rate.currency, ZERO) + net_amount
     return lists, nets
@@ -135,7 +150,7 @@ def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, 
     default = segment.sheets.get(policy.default_sheet)
     tier = default.tiers.get(tier_id) if default is not None and tier_id is not None else None
     factor = ONE if tier is None else (HUNDRED - tier.discount_percentage) / HUNDRED
-    entries = tuple((name, rate, rate.consumed, rate.list, rate.list * factor) for name, rate in rates.by_name.items())
+    entries = tuple(_entry(name, rate, factor) for name, rate in rates.by_name.items())
     currencies = {rate.currency for rate in rates.by_name.values()}
     conversions = {
         currency: tuple(_conversion(currency, report, segment) for report in policy.report_currencies)
@@ -155,6 +170,15 @@ def _compile(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, 
     )
 
 
+def _entry(name: str, rate: Rate, factor: Decimal) -> Entry:
+    start = f'{{"meter":{json_text(rate.meter)},"quantity":"'
+    unit = f'","unit":{json_text(rate.unit)},'
+    price = f'"price":"{plain(rate.price)}","per":"{rate.per}","currency":"{rate.currency}","list":"'
+    if rate.consumed is not None:
+        unit, price = f'{unit}"consumed":"', f'","consumed_unit":"{rate.consumed_unit}",{price}'
+    return Entry(name, rate, rate.consumed, rate.list, rate.list * factor, start, unit, price)
+
+
 def _conversion(currency: str, report: str, segment: Segment) -> Conversion:
     if currency == report:
         return Conversion(ONE, None)
@@ -162,7 +186,9 @@ def _conversion(currency: str, report: str, segment: Segment) -> Conversion:
     return Conversion(None if fx is None else fx.rate, fx)
 
 
-def _lines(data: Any, terms: Terms) -> tuple[list[Line], int | Decimal, dict[str, Decimal], dict[str, Decimal]]:
+def _lines(
+    data: Any, terms: Terms, is_billable: bool
+) -> tuple[list[Line], int | Decimal, dict[str, Decimal], dict[str, Decimal]]:
     """A line for every quantity above 0, tokens in the order of the sheet; Missing where one has no rate.
 
     With them units consumed (those of an event are all synapses or all neurons), list and net amounts by currency.
@@ -170,23 +196,32 @@ def _lines(data: Any, terms: Terms) -> tuple[list[Line], int | Decimal, dict[str
     quantities = _quantities(data, terms.rates)
     entries = terms.entries
     if type(data) is TerminalUsage:  # its dimensions stay in the order given
-        by_name = {entry[0]: entry for entry in entries}
+        by_name = {entry.name: entry for entry in entries}
         entries = tuple(by_name[name] for name in quantities if name in by_name)
     lines: list[Line] = []
-    seen, consumed = 0, 0
+    seen = 0
+    consumed: int | Decimal = 0
     list_sum = net_sum = ZERO
-    for name, rate, units_each, list_price, net_price in entries:
+    for name, rate, units_each, list_price, net_price, start, unit, price_text in entries:
         quantity = quantities.get(name)
         if quantity is None:
             continue
         seen += 1
-        if quantity:
-            units = None if units_each is None else units_each * quantity
-            list_amount, net_amount = list_price * quantity, net_price * quantity
-            lines.append((rate, quantity, units, list_amount, net_amount))
-            consumed += units or 0
-            list_sum += list_amount
-            net_sum += net_amount
+        if not quantity:
+            continue
+        units = units_each * quantity if units_each is not None else None
+        list_amount, net_amount = list_price * quantity, net_price * quantity
+        list_text, net_text = plain(list_amount), plain(net_amount)
+        due_text = net_text if is_billable else "0"
+        if type(units) is int:  # then so is the quantity, and both print as they should
+            middle = f"{start}{quantity}{unit}{units}{price_text}"
+        else:
+            middle = f"{start}{plain(quantity)}{unit}{'' if units is None else plain(units)}{price_text}"
+        text = f'{middle}{list_text}","net":"{net_text}","due":"{due_text}"}}'
+        lines.append((rate, quantity, list_amount, net_amount, text))
+        consumed += units or 0
+        list_sum += list_amount
+        net_sum += net_amount
     if seen != len(quantities):
         _refuse_unpriced(quantities, terms)
     if not lines:
@@ -225,21 +260,19 @@ def _quantities(data: Any, rates: Rates) -> Mapping[str, Any]:
 def _convert(
     lists: dict[str, Decimal], nets: dict[str, Decimal], terms: Terms, policy: Policy
 ) -> tuple[list[tuple[Decimal, Decimal]], list[FxRate]]:
-    converted = []
+    converted = [(ZERO, ZERO)] * len(policy.report_currencies)
     used = []
-    for index, report in enumerate(policy.report_currencies):
-        list_sum = net_sum = ZERO
-        for currency, amount in lists.items():
-            if not amount:
-                continue  # an amount of 0 needs no rate
-            rate, fx = terms.conversions[currency][index]
+    for currency, amount in lists.items():
+        if not amount:
+            continue  # an amount of 0 needs no rate
+        net = nets[currency]
+        for index, (rate, fx) in enumerate(terms.conversions[currency]):
             if rate is None:
-                raise Missing(Unpriced.NO_RATE, f"{currency}/{report}")
+                raise Missing(Unpriced.NO_RATE, f"{currency}/{policy.report_currencies[index]}")
             if fx is not None:
                 used.append(fx)
-            list_sum += amount * rate
-            net_sum += nets[currency] * rate
-        converted.append((list_sum, net_sum))
+            list_sum, net_sum = converted[index]
+            converted[index] = (list_sum + amount * rate, net_sum + net * rate)
     return converted, used
 
 

@@ -68,6 +68,8 @@ def _attributes_in(headers: Headers) -> dict[str, str] | None:
     binary = {}
     for key, value in headers:
         if key == "content-type":
+            if value == b"application/cloudevents+json":
+                return None
             if len(value or b"") > STRING_BYTES_MAX:
                 raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"content-type has over {STRING_BYTES_MAX} bytes")
             kind = bytes(value or b"").strip().lower()
@@ -95,11 +97,9 @@ class _Envelope(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="typ
     datacontenttype: Text | UnsetType = UNSET
     traceparent: Text | UnsetType = UNSET
     tracestate: Text | UnsetType = UNSET
-    partitionkey: Text | UnsetType = UNSET
     data: Any
 
 
-_OPTIONAL = ("subject", "datacontenttype", "traceparent", "tracestate", "partitionkey")
 _REQUIRED_COUNT = 6  # specversion, id, source, type, time, data
 
 
@@ -136,8 +136,8 @@ def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
         return None
     canonical = _CANONICAL.encode(data)
     colons = _REQUIRED_COUNT + envelope.id.count(":") + envelope.source.count(":") + envelope.time.count(":")
-    for name in _OPTIONAL:
-        if (text := getattr(envelope, name)) is not UNSET:
+    for text in (envelope.subject, envelope.datacontenttype, envelope.traceparent, envelope.tracestate):
+        if text is not UNSET:
             colons += 1 + text.count(":")
     if value.count(b":") != colons + canonical.count(b":"):
         return None

@@ -1,22 +1,21 @@
 """The wire forms of what the worker writes: priced events and totals as JSON bytes, and totals back.
 
 A priced event is mostly constants: everything that its terms decide is prepared once as text, and an event only fills
-in quantities and amounts. Strings are escaped unless the event has proved that they need not be.
+in quantities and amounts. Lines come with their text from `pricing.pipeline`.
 """
 
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 import orjson
 from msgspec import UNSET
 
+from pricing.documents import json_text
 from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, Usage
 from pricing.exchange import FxRate
 from pricing.money import ZERO, plain
 from pricing.pipeline import Line, Priced, Terms
-from pricing.rating import Rate
 from pricing.times import format_time
 
 _CONSTANT = (ModelUsage, ImageUsage)  # what these give is the same for all events of the same terms
@@ -33,12 +32,6 @@ class Origin(Protocol):
     offset: int
 
 
-@lru_cache(16384)
-def escaped(text: str) -> str:
-    """`text` as a JSON string."""
-    return orjson.dumps(text).decode()
-
-
 def _quoted(text: str) -> str:
     """`text` as a JSON string, for texts that rarely come twice."""
     return f'"{text}"' if text.isalnum() else orjson.dumps(text).decode()
@@ -48,9 +41,8 @@ class PricedWriter:
     """Writes priced events; keeps the constant text of rates and terms, as long as they are few."""
 
     def __init__(self, app: str, report_currencies: tuple[str, ...]) -> None:
-        self._source = escaped(f"/stream-pricing/{app}")
+        self._source = json_text(f"/stream-pricing/{app}")
         self._report_currencies = report_currencies
-        self._rates: dict[Rate, tuple[str, str, str]] = {}
         self._terms: dict[Terms, str] = {}
         self._fx: dict[int, tuple[FxRate, str]] = {}
 
@@ -60,7 +52,7 @@ class PricedWriter:
         return (
             f'{{"specversion":"1.0","id":"{fingerprint.hex()}-0","source":{self._source},"type":"ai.usage.priced.v1",'
             f'"time":"{event.time}","subject":"{event.data.project}","datacontenttype":"application/json","data":{{'
-            f'{self._members(priced)}"revision":0,{parked}"origin":{{"topic":{escaped(origin.topic)},'
+            f'{self._members(priced)}"revision":0,{parked}"origin":{{"topic":{json_text(origin.topic)},'
             f'"partition":{origin.partition},"offset":{origin.offset}}},"priced_at":"{priced_at}"}}}}'
         ).encode()
 
@@ -73,33 +65,18 @@ class PricedWriter:
         data = event.data
         constant = self._terms.get(terms) or self._remember_terms(priced)
         if type(data) not in _CONSTANT:
-            constant = f'{_given(data, None)}"item":{escaped(item)},{constant}'
+            constant = f'{_given(data, None)}"item":{json_text(item)},{constant}'
         synapses, neurons = ("0", plain(consumed)) if terms.rates.is_in_neurons else (plain(consumed), "0")
         net_text = _amounts(nets)
         due_text = net_text if billable else _amounts(dict.fromkeys(nets, ZERO))
         return (
-            f'"event":{{"source":{escaped(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
-            f'{_labels_and_cost(data)}{constant}"lines":[{self._line_texts(priced)}],'
+            f'"event":{{"source":{json_text(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
+            f'{_labels_and_cost(data)}{constant}"lines":[{",".join([line[4] for line in lines])}],'
             f'"adjustments":[{"" if billable else _adjustments(lines)}],"synapses":"{synapses}","neurons":"{neurons}",'
             f'"list":{{{_amounts(lists)}}},"net":{{{net_text}}},"due":{{{due_text}}},'
             f'"converted":{{{self._converted(converted, billable)}}},"fx":[{self._fx_members(fx) if fx else ""}],'
             f'"billable":{"true" if billable else "false"},'
         )
-
-    def _line_texts(self, priced: Priced) -> str:
-        # Joined once from all their pieces: half the cost of a template for each line.
-        pieces: list[str] = []
-        rates = self._rates
-        is_discounted, is_billable = priced.terms.tier is not None, priced.billable
-        for rate, quantity, consumed, list_amount, net_amount in priced.lines:
-            start, unit, price = rates.get(rate) or self._remember_rate(rate)
-            list_text = plain(list_amount)
-            net_text = plain(net_amount) if is_discounted else list_text
-            due_text = net_text if is_billable else "0"
-            units = "" if consumed is None else plain(consumed)
-            pieces += (start, plain(quantity), unit, units, price, list_text)
-            pieces += ('","net":"', net_text, '","due":"', due_text, '"}')
-        return "".join(pieces)[1:]
 
     def _converted(self, converted: list[tuple[Decimal, Decimal]], billable: bool) -> str:
         members = []
@@ -109,20 +86,9 @@ class PricedWriter:
             members.append(f'"{currency}":{{"list":"{plain(list_amount)}","net":"{net}","due":"{due}"}}')
         return ",".join(members)
 
-    def _remember_rate(self, rate: Rate) -> tuple[str, str, str]:
-        """A line up to its quantity, from there to what it consumed, and from there to its list amount."""
-        price = f'"price":"{plain(rate.price)}","per":"{rate.per}","currency":"{rate.currency}","list":"'
-        unit = f'","unit":{escaped(rate.unit)},'
-        start = f',{{"meter":{escaped(rate.meter)},"quantity":"'
-        if rate.consumed is None:
-            return _remember(self._rates, rate, (start, unit, price))
-        return _remember(
-            self._rates, rate, (start, f'{unit}"consumed":"', f'","consumed_unit":"{rate.consumed_unit}",{price}')
-        )
-
     def _remember_terms(self, priced: Priced) -> str:
         terms, data = priced.terms, priced.event.data
-        given = f'{_given(data, terms.rates.model)}"item":{escaped(priced.item)},' if type(data) in _CONSTANT else ""
+        given = f'{_given(data, terms.rates.model)}"item":{json_text(priced.item)},' if type(data) in _CONSTANT else ""
         return _remember(self._terms, terms, given + _sheet_and_tier(terms))
 
     def _fx_members(self, rates: list[FxRate]) -> str:
@@ -138,18 +104,18 @@ class PricedWriter:
 
 
 def _sheet_and_tier(terms: Terms) -> str:
-    sheet = f'"sheet":{{"id":{escaped(terms.sheet.id)},"version":{escaped(terms.sheet.version)}}},'
+    sheet = f'"sheet":{{"id":{json_text(terms.sheet.id)},"version":{json_text(terms.sheet.version)}}},'
     if terms.tier is None:
         return f'{sheet}"tier":null,'
     percentage = plain(terms.tier.discount_percentage)
-    return f'{sheet}"tier":{{"id":{escaped(terms.tier.id)},"discount_percentage":"{percentage}"}},'
+    return f'{sheet}"tier":{{"id":{json_text(terms.tier.id)},"discount_percentage":"{percentage}"}},'
 
 
 def _adjustments(lines: list[Line]) -> str:
     """What brings the amount due of an event that is not billed to 0."""
     return ",".join(
-        f'{{"kind":"not_billable","meter":{escaped(rate.meter)},"currency":"{rate.currency}","amount":"-{plain(net)}"}}'
-        for rate, _, _, _, net in lines
+        f'{{"kind":"not_billable","meter":{json_text(rate.meter)},"currency":"{rate.currency}","amount":"-{plain(net)}"}}'
+        for rate, _, _, net, _ in lines
         if net
     )
 
@@ -180,17 +146,17 @@ def _given(data: Any, key: str | None) -> str:
         return _model(data.model, key) + _priority(data)
     if kind is ImageUsage:
         model = "" if data.model is UNSET else _model(data.model, key)
-        return f'"operation":{escaped(data.operation)},{model}{_priority(data)}'
+        return f'"operation":{json_text(data.operation)},{model}{_priority(data)}'
     if kind is ConnectorToolUsage:
-        return f'"connector":{escaped(data.connector)},"tool":{escaped(data.tool)},'
+        return f'"connector":{json_text(data.connector)},"tool":{json_text(data.tool)},'
     return ""
 
 
 def _model(given: str, key: str | None) -> str:
     if key is None or key == given:
-        return f'"model":{escaped(given)},'
-    return f'"model":{escaped(key)},"model_given":{escaped(given)},'
+        return f'"model":{json_text(given)},'
+    return f'"model":{json_text(key)},"model_given":{json_text(given)},'
 
 
 def _priority(data: Any) -> str:
-    return '"priority":"default",' if data.priority is UNSET else f'"priority":{escaped(data.priority)},'
+    return '"priority":"default",' if data.priority is UNSET else f'"priority":{json_text(data.priority)},'

@@ -13,6 +13,7 @@ import msgspec
 
 from pricing.accounts import Account, parse_account
 from pricing.book import Book
+from pricing.documents import json_text
 from pricing.errors import InvalidDocument, InvalidUsage, Rejected
 from pricing.events import Event
 from pricing.money import exact
@@ -23,7 +24,6 @@ from pricing.times import format_time
 from pricing.totals import HOUR_NS, Tally, first_total
 from streams import headers, letters
 from streams.batch import Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
-from streams.codec import escaped
 from streams.expiry import expired_days, expired_totals
 from streams.letters import Arrival
 from streams.seen import row
@@ -216,7 +216,7 @@ class _Batch:
                 self._changes.parked[parked.offset] = still
             return
         arrival = letters.parked_arrival(record)
-        reason = escaped(dict(record.headers)[headers.REASON].decode())
+        reason = json_text(dict(record.headers)[headers.REASON].decode())
         since = f'"parked":{{"reason":{reason},"since":"{parked.since}"}},'
         self._publish(priced, event.fingerprint(), arrival, since)
         self._releases.append(letters.released(parked, arrival.origin, self._now_ms))

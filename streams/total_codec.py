@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import orjson
 
+from pricing.documents import json_text
 from pricing.money import number, plain
 from pricing.times import format_time, parse_time
 from pricing.totals import INSIDE, Sums, Total, TotalKey, window_end
-from streams.codec import escaped
 
 _COUNTS = ("events", "not_billable_events")
 _STRINGS = ("tokens", "synapses", "neurons")
@@ -53,7 +53,7 @@ def read_total(value: bytes) -> tuple[TotalKey, Total]:
 
 @lru_cache(maxsize=16_384)
 def _head(key: TotalKey) -> str:
-    item = "" if key.item is None else f'"item":{escaped(key.item)},'
+    item = "" if key.item is None else f'"item":{json_text(key.item)},'
     return (
         f'{{"organization":"{key.organization}","project":"{key.project}","window":"{key.window}",'
         f'"start":"{format_time(key.start)}","end":"{format_time(window_end(key.window, key.start))}",{item}'
@@ -76,7 +76,7 @@ def _object(paths: list[list[str]]) -> str:
     """A JSON object with a place for each of the paths, which are in order."""
     members = {path[0]: [inner[1:] for inner in paths if inner[0] == path[0]] for path in paths}
     texts = [
-        f"{escaped(name).replace('%', '%%')}:" + (_object(inner) if inner[0] else '"%s"')
+        f"{json_text(name).replace('%', '%%')}:" + (_object(inner) if inner[0] else '"%s"')
         for name, inner in members.items()
     ]
     return f"{{{','.join(texts)}}}"

@@ -13,10 +13,20 @@ settings.register_profile("ci", deadline=None, print_blob=True)
 settings.register_profile("deep", deadline=None, print_blob=True, max_examples=5_000)
 settings.load_profile("ci")  # --hypothesis-profile=deep takes the other
 
+SLOWEST_FIRST = ("test_crashes.py", "test_faults.py", "test_worker.py", "test_embedded_kafka.py")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=2_000, help="seeds for the simulated broker (2000)")
     parser.addoption("--seed", type=int, help="only this seed of the simulated broker, with a log (-s shows it)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, so that with several processes (`make test`) none waits for one of them at the end."""
+    last = len(SLOWEST_FIRST)
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, last if item.get_closest_marker("broker") else last + 1))
 
 
 @pytest.fixture(scope="session")

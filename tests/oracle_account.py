@@ -79,9 +79,7 @@ class _Audit:
             if origin not in self.raw:
                 self.problems.append(f"{name} {at_of(record)} names {origin}, which is no raw record")
             elif origin in known:
-                self.problems.append(
-                    f"raw {origin} is twice on {name}: {at_of(known[origin])}, {at_of(record)}"
-                )
+                self.problems.append(f"raw {origin} is twice on {name}: {at_of(known[origin])}, {at_of(record)}")
             else:
                 known[origin] = record
         return known
@@ -101,9 +99,7 @@ class _Audit:
             named = record.header(HEADER + "released") or b""
             origin = parked.get((record.partition, int(named) if named.isdigit() else -1))
             if origin is None or origin in released:
-                self.problems.append(
-                    f"release {at_of(record)} names parked {named!r}: unknown, or released twice"
-                )
+                self.problems.append(f"release {at_of(record)} names parked {named!r}: unknown, or released twice")
             else:
                 released.add(origin)
             if read_value(record) != {}:
@@ -266,9 +262,7 @@ class _Audit:
             if key not in expected:
                 yield f"total {key} belongs to no priced event"
             elif records[-1].value is not None:
-                yield from (
-                    f"total {key}: {p}" for p in total_differences(expected[key], read_value(records[-1]))
-                )
+                yield from (f"total {key}: {p}" for p in total_differences(expected[key], read_value(records[-1])))
 
     def _expected_totals(self) -> dict[str, dict[str, Any]]:
         totals = Totals()

@@ -143,9 +143,7 @@ def encode_binary(event: dict[str, Any]) -> tuple[bytes, Headers]:
 # --- streams
 
 
-def stream(
-    seed: int, n: int, *, partitions: int = 4, now_ms: int = NOW_MS, hostile: bool = True
-) -> list[RawRecord]:
+def stream(seed: int, n: int, *, partitions: int = 4, now_ms: int = NOW_MS, hostile: bool = True) -> list[RawRecord]:
     """`n` records in append order: events of all types, doubles, conflicts, misrouted, late and hostile."""
     maker = _Maker(random.Random(seed), seed, now_ms)
     records = []
@@ -168,9 +166,7 @@ class _Maker:
         if hostile and dice < 0.08:
             return rng.choice(ORGANIZATIONS), self._hostile(number)
         if hostile and dice < 0.10:
-            event = self._event(number) | {
-                "time": rng.choice([self._time(-3600_000), self._time(36 * DAY_MS)])
-            }
+            event = self._event(number) | {"time": rng.choice([self._time(-3600_000), self._time(36 * DAY_MS)])}
         elif self.sent and dice < 0.20:
             event = self._respelled(rng.choice(self.sent))
         elif self.sent and dice < 0.24:
@@ -252,9 +248,7 @@ class _Maker:
     def _image(self) -> tuple[str, dict[str, Any]]:
         rng = self.rng
         known = ["ftg-3.0-pro", "mdl_ftg30pro", "ftg-3.0-mini", "ftg-3.0-euro", "ftg-embed", "ftg-free"]
-        fields: dict[str, Any] = {
-            "operation": rng.choice(["generate", "remove-background"] * 4 + ["upscale", "bend"])
-        }
+        fields: dict[str, Any] = {"operation": rng.choice(["generate", "remove-background"] * 4 + ["upscale", "bend"])}
         if rng.random() < 0.6:
             fields["model"] = rng.choice(known)
         if rng.random() < 0.5:
@@ -277,9 +271,7 @@ class _Maker:
 
     def _terminal(self) -> tuple[str, dict[str, Any]]:
         rng = self.rng
-        names = rng.sample(
-            ["cpu_seconds", "ram_gb_seconds", "storage_gb_days", "egress_bytes"], rng.randint(1, 4)
-        )
+        names = rng.sample(["cpu_seconds", "ram_gb_seconds", "storage_gb_days", "egress_bytes"], rng.randint(1, 4))
         names += ["gpu_seconds"] if rng.random() < 0.08 else []
         return "terminal", {"dimensions": {name: self._quantity() for name in names}}
 
@@ -353,9 +345,7 @@ class _Maker:
 
     def _conflicting(self, event: dict[str, Any]) -> dict[str, Any]:
         """Another event with the identity of this one."""
-        changed = self.rng.choice(
-            [{"project": "another"}, {"user": "somebody-else"}, {"api_key_id": "key_2"}]
-        )
+        changed = self.rng.choice([{"project": "another"}, {"user": "somebody-else"}, {"api_key_id": "key_2"}])
         return {**event, "data": {**event["data"], **changed}}
 
     def _encoded(self, event: dict[str, Any]) -> tuple[bytes, Headers]:

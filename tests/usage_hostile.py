@@ -35,9 +35,7 @@ def hostile_rows(good: Event) -> list[Hostile]:
         _row(f"without {name}", reasons, _bytes({k: v for k, v in good.items() if k != name}))
         for name, reasons in WITHOUT.items()
     ]
-    rows += [
-        _row(f"data: {name}", "invalid_field", _bytes(_with_data(good, change))) for name, change in DATA
-    ]
+    rows += [_row(f"data: {name}", "invalid_field", _bytes(_with_data(good, change))) for name, change in DATA]
     rows += [_row(name, reasons, _bytes(_typed(good, *typed))) for name, reasons, typed in TYPED]
     return rows + _header_rows(good)
 

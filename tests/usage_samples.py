@@ -99,8 +99,7 @@ def dumps(value: Any, comma: str = ", ", colon: str = ": ", ascii_only: bool = F
         return value.text
     if isinstance(value, dict):
         parts = [
-            dumps(str(k), ascii_only=ascii_only) + colon + dumps(v, comma, colon, ascii_only)
-            for k, v in value.items()
+            dumps(str(k), ascii_only=ascii_only) + colon + dumps(v, comma, colon, ascii_only) for k, v in value.items()
         ]
         return "{" + comma.join(parts) + "}"
     if isinstance(value, list):
@@ -125,9 +124,7 @@ def sample_sheet(raised: bool = False, cured: bool = False) -> bytes:
         document["code_execution"]["neurons_price_per_1m_chf"] = Literal("8.125")
         document["terminal"][0]["unit_rate_usd"] = Literal("6e-5")
     if cured:
-        document["models"].append(
-            _model(CURED_MODEL, "mdl_next", "synapse", "CHF", ("20", "80", "2", "25"), "1", None)
-        )
+        document["models"].append(_model(CURED_MODEL, "mdl_next", "synapse", "CHF", ("20", "80", "2", "25"), "1", None))
         document["pricing_tiers"].append(_tier(CURED_TIER, "12.5"))
         document["image_operations"].append({"operation": "upscale", "synapses": Literal("75000")})
         document["conversion"]["priority_multipliers"]["turbo"] = Literal("3.5")
@@ -191,9 +188,7 @@ def sample_sheets(now_ms: int, cured: bool = False) -> list[Sheet]:
     ]
     if cured:
         sheets.append(Sheet("aitronos", "v1-cured", old, sample_sheet(cured=True), "13.2"))
-        sheets.append(
-            Sheet("aitronos", "v2-cured", new, sample_sheet(raised=True, cured=True), "model-input")
-        )
+        sheets.append(Sheet("aitronos", "v2-cured", new, sample_sheet(raised=True, cured=True), "model-input"))
     return sheets
 
 

@@ -139,9 +139,7 @@ def test_a_start_in_the_past_needs_to_be_meant(run: Run, settings: Settings) -> 
 
 def test_rates_follow_the_same_rules(run: Run, settings: Settings) -> None:
     """Each direction of a pair is a rate of its own."""
-    assert run("fx", "set", "CHF/USD", "1.1234", "--from", FROM).stdout == (
-        f"published rate CHF/USD from {FROM}\n"
-    )
+    assert run("fx", "set", "CHF/USD", "1.1234", "--from", FROM).stdout == (f"published rate CHF/USD from {FROM}\n")
     assert run("fx", "set", "USD/CHF", "0.89", "--from", LATER).exit_code == 0
     assert run("fx", "set", "CHF/USD", "1.12340", "--from", "2020-01-01T01:00:00+01:00").exit_code == 0
     assert run("fx", "set", "CHF/USD", "1.2", "--from", FROM).exit_code == 1
@@ -196,16 +194,12 @@ def test_bad_records_on_the_topic_are_told_of_and_do_not_count(run: Run, setting
     assert run(*import_args("1", FROM), "--publish").exit_code == 0
     listed = run("sheets", "list", "--json")
     assert [row["version"] for row in rows(listed)] == ["1"]
-    assert (
-        "ignored on the topic: offset 0: book record sheet/aitronos/1: kind: Field required" in listed.stderr
-    )
+    assert "ignored on the topic: offset 0: book record sheet/aitronos/1: kind: Field required" in listed.stderr
     assert "offset 1: book record x: document: is a tombstone" in listed.stderr
     assert "offset 2: book record without a key: kind: Field required" in listed.stderr
 
 
-def test_a_sheet_with_problems_is_refused_with_all_of_them(
-    run: Run, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_sheet_with_problems_is_refused_with_all_of_them(run: Run, settings: Settings, tmp_path: Path) -> None:
     """By import and by check alike, and nothing is sent."""
     path = tmp_path / "bad.json"
     path.write_text(Path(EXAMPLE).read_text().replace("13.2", "-1").replace("10.0", "101"))
@@ -261,9 +255,7 @@ def test_the_greatest_version_of_an_account_is_shown(run: Run, settings: Setting
     assert json.loads(run("accounts", "show", "o", "--json").stdout)["version"] == 2
 
 
-def test_a_file_of_accounts_is_applied_whole_or_not_at_all(
-    run: Run, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_file_of_accounts_is_applied_whole_or_not_at_all(run: Run, settings: Settings, tmp_path: Path) -> None:
     """Every problem is listed with its line."""
     path = tmp_path / "accounts.jsonl"
     path.write_text(

@@ -34,9 +34,7 @@ def broker() -> Iterator[EmbeddedKafka]:
         "ssl.keystore.location": str(TLS / "keystore.pem"),
     }
     for name in ("sasl_plaintext", "sasl_ssl"):
-        config[f"listener.name.{name}.plain.sasl.jaas.config"] = (
-            f'{PLAIN} user_admin="right" user_guest="right";'
-        )
+        config[f"listener.name.{name}.plain.sasl.jaas.config"] = f'{PLAIN} user_admin="right" user_guest="right";'
         for mechanism in ("256", "512"):
             config[f"listener.name.{name}.scram-sha-{mechanism}.sasl.jaas.config"] = SCRAM
     scram = [f"SCRAM-SHA-{mechanism}=[name=admin,password=right]" for mechanism in ("256", "512")]
@@ -116,6 +114,4 @@ def test_a_plain_client_on_a_tls_port_does_not_hang(broker: EmbeddedKafka, topic
     address = broker.address("SSL")
     environ = {"STREAM_PRICING_BOOTSTRAP_SERVERS": address, "STREAM_PRICING_REQUEST_TIMEOUT_MS": "2000"}
     with pytest.raises(Refused, match=f"no connection to Kafka at {address}: "):
-        asyncio.run(
-            verify_for_worker(load_settings(environ=environ | {"STREAM_PRICING_TOPIC_PREFIX": topics}))
-        )
+        asyncio.run(verify_for_worker(load_settings(environ=environ | {"STREAM_PRICING_TOPIC_PREFIX": topics})))

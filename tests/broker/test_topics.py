@@ -129,9 +129,7 @@ def test_asking_creates_nothing(settings: Settings) -> None:
 
 def test_a_worker_is_refused_without_topics(settings: Settings) -> None:
     """The line names those that are missing and the command that makes them."""
-    with pytest.raises(
-        Refused, match=rf"^missing topics: {settings.topics.raw}, .*topics create` makes them$"
-    ):
+    with pytest.raises(Refused, match=rf"^missing topics: {settings.topics.raw}, .*topics create` makes them$"):
         asyncio.run(verify_for_worker(settings))
 
 

@@ -31,7 +31,7 @@ TESTS = [
         for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen")
     ),
     *(f"tests/unit/test_{name}.py" for name in ("events", "pricing", "totals", "codec", "state", "step")),
-    "tests/simulation/test_rules.py",
+    *(f"tests/simulation/test_{name}.py" for name in ("rules", "crash_table", "cures", "memory")),
     "tests/properties",
     "tests/simulation/test_crashes.py",
 ]

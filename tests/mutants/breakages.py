@@ -30,10 +30,12 @@ RULES = [
     Mutant(
         "state before start()",
         SESSION,
-        "            async with asyncio.timeout(self._commit_timeout_s):\n                await self._producer.start()\n"
+        "            async with asyncio.timeout(self._commit_timeout_s):\n"
+        "                await self._producer.start()\n"
         "            restored = await self._logs.restore(kept)\n",
         "            restored = await self._logs.restore(kept)\n"
-        "            async with asyncio.timeout(self._commit_timeout_s):\n                await self._producer.start()\n",
+        "            async with asyncio.timeout(self._commit_timeout_s):\n"
+        "                await self._producer.start()\n",
         "Rule 1: what the old owner commits after the reading is lost from memory.",
     ),
     Mutant(
@@ -516,7 +518,10 @@ INPUT = [
 
 # Where each kind is likely to be caught: those tests run first.
 LIKELY = {
-    "tests/simulation/test_rules.py": [*RULES, *PARKED, *DEDUP],
+    "tests/simulation/test_rules.py": RULES,
+    "tests/simulation/test_crash_table.py": [*RULES, *DEDUP],
+    "tests/simulation/test_cures.py": PARKED,
+    "tests/simulation/test_memory.py": DEDUP,
     "tests/unit/test_pricing.py": MONEY,
     "tests/unit/test_events.py": INPUT,
 }

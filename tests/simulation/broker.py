@@ -162,9 +162,7 @@ class SimBroker:
         self.transactions.verify(*producer, tp)
         return self.log(tp).append_transactional(data, self.loop.now_ms())
 
-    def fetch(
-        self, wanted: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, Fetched] | asyncio.Future[object]:
+    def fetch(self, wanted: Mapping[TopicPartition, int]) -> dict[TopicPartition, Fetched] | asyncio.Future[object]:
         """What can be read from these offsets; a future of it, if there is nothing yet.
 
         A real broker answers an empty long poll after `fetch_max_wait_ms` and is asked again: here it waits

@@ -54,9 +54,7 @@ class SimClients:
     """All clients of one worker, and the worker's life. Make a new one, same name or not, after a death."""
 
     def __init__(self, broker: SimBroker, worker_name: str, settings: ClientSettings | None = None) -> None:
-        assert worker_name not in broker.workers or broker.workers[worker_name].dead, (
-            f"{worker_name} is alive"
-        )
+        assert worker_name not in broker.workers or broker.workers[worker_name].dead, f"{worker_name} is alive"
         self.settings = settings or ClientSettings()
         self.worker = broker.workers[worker_name] = Worker(broker.loop, worker_name)
         self._broker = broker
@@ -75,9 +73,7 @@ class SimClients:
         wanted, wire = tuple(sorted(tps)), self._wire()
         while True:
             try:
-                found = await wire.call(
-                    "committed", wanted, lambda: self._broker.group_offsets(self.settings.group)
-                )
+                found = await wire.call("committed", wanted, lambda: self._broker.group_offsets(self.settings.group))
             except KafkaError as error:
                 if not error.retriable:
                     raise

@@ -58,9 +58,7 @@ class Fetch:
 
     def take(self, records_max: int | None) -> tuple[list[Record], int, bool]:
         """Records, the new position, and whether that is all of it."""
-        stop = (
-            len(self._records) if records_max is None else min(self._taken + records_max, len(self._records))
-        )
+        stop = len(self._records) if records_max is None else min(self._taken + records_max, len(self._records))
         records, self._taken = self._records[self._taken : stop], stop
         # As in aiokafka, exactly `records_max` records leave an empty rest that a later call finds out about.
         is_all = records_max is None or len(records) < records_max
@@ -159,9 +157,7 @@ class SimConsumer:
         deadline = self._loop.time() + self._request_timeout_s
         while True:
             try:
-                return await self._wire.call(
-                    "list_offsets", (which, wanted), partial(self._list_now, which, wanted)
-                )
+                return await self._wire.call("list_offsets", (which, wanted), partial(self._list_now, which, wanted))
             except KafkaError as error:
                 if not error.retriable:
                     raise
@@ -184,9 +180,7 @@ class SimConsumer:
     async def _while_rebalancing(self) -> None:
         """A consumer without a group is never in one."""
 
-    def _drain(
-        self, tps: tuple[TopicPartition, ...], records_max: int | None
-    ) -> dict[TopicPartition, list[Record]]:
+    def _drain(self, tps: tuple[TopicPartition, ...], records_max: int | None) -> dict[TopicPartition, list[Record]]:
         buffer, drained, left = self._assignment.buffer, {}, records_max
         for tp in list(buffer):
             if tps and tp not in tps:

@@ -117,13 +117,9 @@ class SimGroupConsumer(SimConsumer):
         """JoinGroup and SyncGroup, once; None if the group has to be joined again."""
         self._member_id = self._member_id or self._broker.draw_member_id()
         settings = self._settings
-        about = Membership(
-            self._member_id, self._topics, settings.session_timeout_ms, settings.rebalance_timeout_ms
-        )
+        about = Membership(self._member_id, self._topics, settings.session_timeout_ms, settings.rebalance_timeout_ms)
         try:
-            self._generation = await self._wire.call(
-                "join", self._member_id, partial(self._group.join, about)
-            )
+            self._generation = await self._wire.call("join", self._member_id, partial(self._group.join, about))
             self._rejoin.clear()
             sent_at = self._loop.time()
             sync = partial(self._group.sync, self._member_id, self._generation)
@@ -169,6 +165,4 @@ class SimGroupConsumer(SimConsumer):
             await asyncio.wait([task])
 
     async def _find_committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._wire.call(
-            "committed", tuple(tps), lambda: self._broker.group_offsets(self._settings.group)
-        )
+        return await self._wire.call("committed", tuple(tps), lambda: self._broker.group_offsets(self._settings.group))

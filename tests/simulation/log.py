@@ -146,11 +146,7 @@ class PartitionLog:
             size += batch.size
             upto = batch.end
             if not batch.aborted:
-                records += (
-                    batch.records
-                    if batch.base >= offset
-                    else [r for r in batch.records if r.offset >= offset]
-                )
+                records += batch.records if batch.base >= offset else [r for r in batch.records if r.offset >= offset]
         return records, upto
 
     def truncate(self, offset: int) -> None:
@@ -170,9 +166,7 @@ class PartitionLog:
         """
         upto = rng.randint(self.start, self.last_stable)
         cleaned = [batch for batch in self._batches if batch.end <= upto]
-        last = {
-            record.key: record.offset for batch in cleaned if not batch.aborted for record in batch.records
-        }
+        last = {record.key: record.offset for batch in cleaned if not batch.aborted for record in batch.records}
         for batch in cleaned:
             batch.records = [] if batch.aborted else [r for r in batch.records if last[r.key] == r.offset]
 

@@ -156,9 +156,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """
         crashed = [task for task in self._tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
         errors = {task.get_coro().__qualname__: task._exception for task in crashed}  # type: ignore[attr-defined,union-attr]
-        return self._errors + [
-            f"{name}: {error!r}" for name, error in errors.items() if not _is_of_aiokafka(error)
-        ]
+        return self._errors + [f"{name}: {error!r}" for name, error in errors.items() if not _is_of_aiokafka(error)]
 
     def pending(self) -> list[asyncio.Task[Any]]:
         """Tasks that are not done, in the order of their creation."""

@@ -51,9 +51,7 @@ class ProducerRequests:
     def _add_partitions(self, request: Any) -> object:
         tps = [TopicPartition(topic, p) for topic, partitions in request._topics for p in partitions]
         code = _code(
-            lambda: self._broker.transactions.add_partitions(
-                request._transactional_id, _producer(request), tps
-            )
+            lambda: self._broker.transactions.add_partitions(request._transactional_id, _producer(request), tps)
         )
         return SimpleNamespace(errors=[(tp.topic, [(tp.partition, code)]) for tp in tps])
 
@@ -65,9 +63,7 @@ class ProducerRequests:
         )
 
     def _offset_commit(self, request: Any) -> object:
-        offsets = {
-            TopicPartition(topic, p): offset for topic, rows in request._topics for p, offset, _ in rows
-        }
+        offsets = {TopicPartition(topic, p): offset for topic, rows in request._topics for p, offset, _ in rows}
         code = _code(
             lambda: self._broker.transactions.commit_offsets(
                 request._transactional_id, _producer(request), request._group_id, offsets
@@ -77,9 +73,7 @@ class ProducerRequests:
 
     def _end(self, request: Any) -> object:
         commit = bool(request._transaction_result)
-        return _answer(
-            lambda: self._broker.transactions.end(request._transactional_id, _producer(request), commit)
-        )
+        return _answer(lambda: self._broker.transactions.end(request._transactional_id, _producer(request), commit))
 
     def _produce(self, request: Any) -> object:
         topics = []
@@ -109,9 +103,7 @@ def describe(request: Any) -> tuple[object, ...]:
     return (request._transactional_id, getattr(request, "_producer_epoch", None))
 
 
-def _answer(
-    act: Callable[[], dict[str, int] | None], on_error: dict[str, int] | None = None
-) -> SimpleNamespace:
+def _answer(act: Callable[[], dict[str, int] | None], on_error: dict[str, int] | None = None) -> SimpleNamespace:
     try:
         fields = act() or {}
     except BrokerResponseError as error:

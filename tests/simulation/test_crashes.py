@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation import Kind
-from tests.simulation.world import KINDS, LOCAL_KINDS, PAIRS, SEEDS_PER_STREAM, Plan, Report, live, shrunk
+from tests.simulation.plans import KINDS, LOCAL_KINDS, PAIRS, SEEDS_PER_STREAM, Plan, shrunk
+from tests.simulation.seeds import Report, live
 
 # The rows of the crash table, each with the operations in which the death or error comes. `begin` sends nothing.
 CRASH_TABLE: dict[str, tuple[str, ...]] = {
@@ -59,11 +60,14 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def reports(seeds: int) -> Iterator[tuple[int, Report]]:
-    """The report of each seed, from as many processes as there are cores, at most two."""
+    """The report of each seed, from as many processes as there are cores, at most two.
+
+    They give way to everything else: the tests on a real Kafka that run beside them hold limits of time.
+    """
     chunks = [range(at, min(at + SEEDS_PER_STREAM, seeds)) for at in range(0, seeds, SEEDS_PER_STREAM)]
     processes = min(2, os.cpu_count() or 1)
-    # Forked, so that sheets and modules are there at once; this process has no threads.
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
+    # Not forked: a worker of pytest-xdist has threads.
+    with multiprocessing.get_context("spawn").Pool(processes, os.nice, (10,)) as pool:
         for found in pool.imap(_live_all, chunks):
             yield from found
 

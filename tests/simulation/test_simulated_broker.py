@@ -198,9 +198,7 @@ def test_a_simple_copy_is_exactly_once_under_every_fault() -> None:
     hits: set[tuple[str, Kind]] = set()
     for seed in range(60):
         hits |= set(simulate(_copies, RandomFaults(seed, faults_max=15), seed).hits)
-    missed = {
-        (op, kind) for op in ("init_pid", "produce", "offset_commit", "end_txn", "fetch") for kind in Kind
-    } - hits
+    missed = {(op, kind) for op in ("init_pid", "produce", "offset_commit", "end_txn", "fetch") for kind in Kind} - hits
     assert len(missed) < 12, missed
     assert {op for op, _ in hits} <= set(OPERATIONS)
 

@@ -214,9 +214,7 @@ def test_a_batch_whose_answer_is_lost_is_retried_and_not_doubled() -> None:
         await settle()
         assert values(broker) == [b"a", b"b"]
 
-    broker = simulate(
-        scenario, ScriptedFaults({("produce", 1): Fault(Kind.LOST), ("produce", 2): Fault(Kind.LOST)})
-    )
+    broker = simulate(scenario, ScriptedFaults({("produce", 1): Fault(Kind.LOST), ("produce", 2): Fault(Kind.LOST)}))
     assert broker.hits["produce", Kind.LOST] == 2
 
 
@@ -265,9 +263,7 @@ def test_what_is_read_before_start_may_be_stale_and_after_it_is_not() -> None:
 
     simulate(
         scenario,
-        ScriptedFaults(
-            {("end_txn", 1): Fault(Kind.KILL_AFTER, 500), ("init_pid", 2): Fault(Kind.DELAY, 900)}
-        ),
+        ScriptedFaults({("end_txn", 1): Fault(Kind.KILL_AFTER, 500), ("init_pid", 2): Fault(Kind.DELAY, 900)}),
     )
 
 

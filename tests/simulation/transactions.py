@@ -107,9 +107,7 @@ class Transactions:
         txn.state, txn.timeout_ms = State.EMPTY, timeout_ms
         return txn.producer_id, txn.epoch
 
-    def add_partitions(
-        self, transactional_id: str, producer: tuple[int, int], tps: Iterable[TopicPartition]
-    ) -> None:
+    def add_partitions(self, transactional_id: str, producer: tuple[int, int], tps: Iterable[TopicPartition]) -> None:
         txn = self._get_current(transactional_id, producer)
         self._begin(txn)
         txn.partitions.update(dict.fromkeys(sorted(tps)))

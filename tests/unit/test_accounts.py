@@ -17,8 +17,7 @@ from pricing.errors import InvalidDocument
 from pricing.times import parse_time
 
 CONTRACT = (
-    b'{"organization": "org_1", "version": 1, '
-    b'"tiers": [{"tier": "tier_standard", "from": "2026-11-01T00:00:00Z"}]}'
+    b'{"organization": "org_1", "version": 1, "tiers": [{"tier": "tier_standard", "from": "2026-11-01T00:00:00Z"}]}'
 )
 START = parse_time("2026-11-01T00:00:00Z")
 
@@ -53,11 +52,9 @@ def test_an_account_without_tiers_pays_list_prices() -> None:
     ("text", "problems"),
     [
         (
-            '{"organization": "org/1", "version": 1.0, '
-            '"tiers": [{"tier": 3, "from": 5}, {"from": "2026-11-01"}]}',
+            '{"organization": "org/1", "version": 1.0, "tiers": [{"tier": 3, "from": 5}, {"from": "2026-11-01"}]}',
             [
-                "organization: String should match pattern "
-                "'^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}\\z', found \"org/1\"",
+                "organization: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}\\z', found \"org/1\"",
                 "version: Input should be a valid integer, found 1.0",
                 "tiers[0].tier: Input should be a valid string, found 3",
                 "tiers[0].from: must be an RFC 3339 time, found 5",

@@ -24,9 +24,7 @@ from pricing.sheets import (
 from pricing.times import parse_time
 
 DOCUMENT = (Path(__file__).parent.parent / "data" / "aitronos.json").read_bytes()
-OPTIONS = ImportOptions(
-    "aitronos", "2026-11-01", parse_time("2026-11-01T00:00:00Z"), Decimal("0.5"), "aitronos.json"
-)
+OPTIONS = ImportOptions("aitronos", "2026-11-01", parse_time("2026-11-01T00:00:00Z"), Decimal("0.5"), "aitronos.json")
 SAMPLES = Path(__file__).parent.parent.parent / "deploy" / "samples"
 
 
@@ -83,17 +81,11 @@ def test_the_example_of_the_documentation_is_imported_whole() -> None:
             connector_tools=ConnectorTools(multiplier=Decimal(8), neuron_price=Decimal(8)),
             terminal={
                 "cpu_seconds": UnitPrice(price=Decimal("0.00005"), currency="USD", unit="per CPU-second"),
-                "ram_gb_seconds": UnitPrice(
-                    price=Decimal("0.000007"), currency="USD", unit="per RAM-GB-second"
-                ),
+                "ram_gb_seconds": UnitPrice(price=Decimal("0.000007"), currency="USD", unit="per RAM-GB-second"),
                 "storage_gb_days": UnitPrice(price=Decimal("0.1"), currency="USD", unit="per storage GB-day"),
-                "egress_bytes": UnitPrice(
-                    price=Decimal("0.00000000012"), currency="USD", unit="per egress byte"
-                ),
+                "egress_bytes": UnitPrice(price=Decimal("0.00000000012"), currency="USD", unit="per egress byte"),
             },
-            tiers={
-                "tier_standard": Tier(id="tier_standard", name="Standard", discount_percentage=Decimal(10))
-            },
+            tiers={"tier_standard": Tier(id="tier_standard", name="Standard", discount_percentage=Decimal(10))},
             source=Source(format="aitronos", sha256=sha256(DOCUMENT).hexdigest(), location="aitronos.json"),
         ),
         [],
@@ -177,9 +169,7 @@ def test_a_problem_is_said_with_path_and_value(old: str, new: str, problem: str)
 
 def test_all_problems_are_listed_at_once() -> None:
     """From every section, also the name that two models share."""
-    second = (
-        '"models": [{"key": "x", "id": "ftg-3.0-pro", "pricing": {"category": "neuron", "currency": "CHF"}}, '
-    )
+    second = '"models": [{"key": "x", "id": "ftg-3.0-pro", "pricing": {"category": "neuron", "currency": "CHF"}}, '
     found = changed(('"models": [', second), ("66.0", "-1"), ("100000", '"many"'), ("10.0", "-5"))
     assert found.sheet is None
     assert found.problems == [
@@ -251,9 +241,7 @@ def test_what_is_no_json_object_is_one_problem(value: bytes, problem: str) -> No
 def test_bad_options_are_problems_too() -> None:
     """A name that the topic could not carry is refused with the document's own problems."""
     found = imported(options=ImportOptions("a/b", "1", 0))
-    assert found.problems == [
-        "id: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\z', found \"a/b\""
-    ]
+    assert found.problems == ["id: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\z', found \"a/b\""]
 
 
 _KEYS = st.sampled_from([*json.loads(DOCUMENT), "key", "pricing"])

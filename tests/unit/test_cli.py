@@ -111,9 +111,7 @@ def test_the_version_is_printed() -> None:
         (("rejected", "show", "0", "1"), UNREACHABLE, 1, "no connection to Kafka at 127.0.0.1:1: "),
     ],
 )
-def test_what_goes_wrong_has_its_exit_code(
-    args: tuple[str, ...], env: dict[str, str], code: int, said: str
-) -> None:
+def test_what_goes_wrong_has_its_exit_code(args: tuple[str, ...], env: dict[str, str], code: int, said: str) -> None:
     """2 for usage, 1 with one line for everything else, and no traceback."""
     result = invoke(*args, env=env)
     assert (result.exit_code, said in result.output) == (code, True)
@@ -167,9 +165,7 @@ def test_ctrl_c_ends_quietly_with_130() -> None:
         "import asyncio\nfrom streams.cli.common import run\n"
         "async def work():\n    print(1, flush=True)\n    await asyncio.sleep(60)\nrun(work())"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(2)

@@ -98,9 +98,7 @@ def test_a_refusal_is_one_line_without_secrets(server: str, path: str, settings:
         ),
     ],
 )
-def test_what_cannot_be_fetched_is_one_line_without_secrets(
-    place: str, settings: Settings, said: str
-) -> None:
+def test_what_cannot_be_fetched_is_one_line_without_secrets(place: str, settings: Settings, said: str) -> None:
     """Nothing is sent where a secret would be seen by others."""
     with pytest.raises(Refused) as refused:
         fetch(place, settings)

@@ -220,9 +220,7 @@ def test_an_account_may_be_required():
 
 def test_an_event_that_is_not_billable_is_adjusted_to_zero():
     data = price("org_1 ftg-3.0-pro in=1000 billable=no not_billable_because=failover_retry")
-    assert data["adjustments"] == [
-        {"kind": "not_billable", "meter": "input", "currency": "CHF", "amount": "-0.02376"}
-    ]
+    assert data["adjustments"] == [{"kind": "not_billable", "meter": "input", "currency": "CHF", "amount": "-0.02376"}]
     assert (data["net"], data["due"], data["lines"][0]["due"]) == ({"CHF": "0.02376"}, {"CHF": "0"}, "0")
     assert data["converted"]["USD"] == {"list": "0.02965776", "net": "0.026691984", "due": "0"}
 
@@ -252,9 +250,7 @@ def test_the_oracle_shares_no_code_with_the_worker():
     folder = Path(__file__).parents[1]
     sources = [path.read_text() for pattern in ("oracle*.py", "usage*.py") for path in folder.glob(pattern)]
     assert len(sources) == 9
-    assert not any(
-        re.search(r"^\s*(from|import) (pricing|streams)\b", text, re.MULTILINE) for text in sources
-    )
+    assert not any(re.search(r"^\s*(from|import) (pricing|streams)\b", text, re.MULTILINE) for text in sources)
 
 
 @pytest.mark.parametrize(
@@ -284,9 +280,7 @@ def test_decimal_strings_are_plain():
     texts = ["0", "-0.125", "1000000000000000", "0.00000000012", "-100", "1.1"]
     assert [plain(number) for number in numbers] == texts
     assert all(DECIMAL.fullmatch(text) for text in texts)
-    assert not any(
-        DECIMAL.fullmatch(text) for text in ("0.0", "-0", "1.10", "+1", "1e5", "01", ".5", "5.", "", "1.0")
-    )
+    assert not any(DECIMAL.fullmatch(text) for text in ("0.0", "-0", "1.10", "+1", "1e5", "01", ".5", "5.", "", "1.0"))
 
 
 def test_times_are_instants_to_the_nanosecond():

@@ -86,9 +86,7 @@ def test_an_unknown_key_of_the_file_is_an_error(tmp_path: Path) -> None:
     """A misspelt key is named with the file and the closest known one."""
     file = tmp_path / "settings.toml"
     file.write_text("htp_port = 1\n")
-    with pytest.raises(
-        Refused, match=rf"unknown setting htp_port in {file}; the closest known one is http_port"
-    ):
+    with pytest.raises(Refused, match=rf"unknown setting htp_port in {file}; the closest known one is http_port"):
         load_settings(file, environ={})
 
 

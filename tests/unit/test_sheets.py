@@ -78,15 +78,11 @@ def test_a_sheet_does_not_change() -> None:
         ('"base_multiplier"', '"base"', ['base: Extra inputs are not permitted, found "2"']),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_sheet_is_said_with_path_and_value(
-    old: str, new: str, problems: list[str]
-) -> None:
+def test_what_is_wrong_with_a_sheet_is_said_with_path_and_value(old: str, new: str, problems: list[str]) -> None:
     """One row for each rule."""
     with pytest.raises(InvalidDocument) as refused:
         sheet((old, new))
-    assert [
-        found[: len(wanted)] for found, wanted in zip(refused.value.problems, problems, strict=True)
-    ] == problems
+    assert [found[: len(wanted)] for found, wanted in zip(refused.value.problems, problems, strict=True)] == problems
 
 
 def test_all_problems_of_a_sheet_are_listed_at_once() -> None:

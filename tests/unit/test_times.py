@@ -8,11 +8,7 @@ from hypothesis import strategies as st
 
 from pricing.times import END_NS, SECOND_NS, format_time, parse_time
 
-NOON = (
-    (datetime(2026, 11, 22, 12, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC))
-    // timedelta(seconds=1)
-    * SECOND_NS
-)
+NOON = (datetime(2026, 11, 22, 12, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) * SECOND_NS
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,7 @@ def test_the_books_are_no_data_topic() -> None:
         ("message.timestamp.type", "LogAppendTime", "CreateTime", False),
     ],
 )
-def test_a_setting_may_be_better_than_promised(
-    key: str, promised: str, found: str | None, kept: bool
-) -> None:
+def test_a_setting_may_be_better_than_promised(key: str, promised: str, found: str | None, kept: bool) -> None:
     """Longer retention and smaller segments are fine; anything else has to be equal."""
     actual = {} if found is None else {key: found}
     assert (list(config_differences({key: promised}, actual)) == []) is kept

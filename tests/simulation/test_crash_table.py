@@ -1,0 +1,62 @@
+"""The rows of architecture.md's crash table, one scripted scenario for each operation.
+
+Random seeds (`test_crashes.py`) find what nobody thought of; these hit what is rare, at the very operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.simulation import Fault, Kind, ScriptedFaults
+from tests.simulation.scripts import THREE, counted, one_host
+from tests.simulation.world import World, must_account, told
+
+OPEN = [
+    (op, kind)
+    for op in ("add_partitions", "produce", "add_offsets", "offset_commit")
+    for kind in (Kind.KILL, Kind.KILL_AFTER)
+]
+DEATHS = [("fetch", Kind.KILL), ("begin", Kind.KILL), *OPEN, ("end_txn", Kind.KILL), ("end_txn", Kind.KILL_AFTER)]
+TROUBLE = (
+    Kind.ERROR,
+    Kind.TIMEOUT,
+    Kind.LOST,
+    Kind.LOST_TIMEOUT,
+    Kind.DELAY,
+    Kind.LATE,
+    Kind.FREEZE,
+    Kind.RESTART_AFTER,
+)
+UNKNOWN = [(op, kind) for op in ("produce", "offset_commit", "end_txn", "init_pid") for kind in TROUBLE]
+
+
+@pytest.mark.parametrize(("op", "kind"), [*DEATHS, *UNKNOWN], ids=str)
+def test_a_death_or_an_error_at_any_operation_leaves_each_record_priced_once(op: str, kind: Kind) -> None:
+    """Rows 1–2 nothing in the log; 3–5 an open transaction; 6 the outcome unknown; after 6 committed."""
+    number = {"fetch": 3, "init_pid": 1}.get(op, 2)  # the first transaction takes in the accounts
+
+    async def scenario(world: World) -> None:
+        world.host()
+        await asyncio.sleep(0.5)
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+        must_account(world)
+
+    world = told(scenario, ScriptedFaults({(op, number): Fault(kind, 12_000)}))
+    assert world.broker.hits[op, kind] == 1
+
+
+def test_a_partition_revoked_in_mid_batch_is_redone_by_its_new_owner() -> None:
+    """The answer to a produce takes longer than half of the rebalance timeout: the transaction is given up."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    told(scenario, ScriptedFaults({("produce", 2): Fault(Kind.LATE, 9_000)}), rebalance_timeout_ms=6_000)

@@ -1,0 +1,120 @@
+"""Identities and totals over time: what the state remembers, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from unittest import mock
+
+import pytest
+
+from streams import state as state_module
+from tests.simulation.scripts import PARKED, THREE, counted, one_host, reasons
+from tests.simulation.world import World, event, must_account, told
+
+
+def test_full_segments_of_seen_ids_replace_small_ones_and_survive_a_restart() -> None:
+    """With segments of 8 ids instead of 15,000."""
+    many = [event(f"acme ftg-3.0-pro in={n} id=many{n}") for n in range(1, 45)]
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        for at in range(0, len(many), 5):
+            world.send(*many[at : at + 5])
+            await asyncio.sleep(0.1)
+        await world.settle()
+        must_account(world)
+        world.compact()
+        host.kill()
+        world.send(*many)
+        await world.settle()
+        assert counted(world)["priced"] == len(many)
+        must_account(world)
+        assert [len(day.full) for day in world.restored(0)._days.values()] == [5]
+
+    with mock.patch.object(state_module, "SEGMENT_IDS_MAX", 8):
+        told(scenario)
+
+
+def test_an_id_is_known_for_as_long_as_its_event_would_be_accepted() -> None:
+    """Appended two minutes before midnight, dated two minutes after it: its day is the one before its time."""
+    late = event("acme ftg-3.0-pro in=1 id=midnight at=2026-11-23T00:02:00Z")
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.set_clock("2026-11-22T23:58:00Z")
+        world.send(late)
+        await world.settle()
+        world.set_clock("2026-12-28T00:01:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=moves-stream-time at=2026-12-27T00:00:00Z"))
+        await world.settle()
+        world.send(late)
+        await world.settle()
+        assert counted(world) == {"priced": 2, "parked": 0, "rejected": 0}
+        assert len(world.restored(0).seen) == 2
+        world.set_clock("2026-12-28T00:03:00Z")
+        world.send(late)
+        await world.settle()
+        assert reasons(world) == {"too_late": 1}
+
+    told(scenario)
+
+
+def test_ids_too_old_to_come_again_are_forgotten_in_memory_and_in_the_changelog() -> None:
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        world.set_clock("2026-12-30T12:00:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2026-12-30T00:00:00Z"), *THREE)
+        await world.settle()
+        assert reasons(world) == {"too_late": 3}
+        assert len(world.restored(0).seen) == 1
+        assert world.memory_problems() == []
+
+    told(scenario)
+
+
+@pytest.mark.parametrize("is_parked", [False, True])
+def test_hours_are_dropped_after_62_days_unless_an_event_is_parked_in_them(is_parked: bool) -> None:
+    hour = b"acme/p1/hour/2026-11-21T12:00:00Z"
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE, *([PARKED] if is_parked else []))
+        await world.settle()
+        world.set_clock("2027-01-22T12:30:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=early at=2027-01-22T12:00:00Z"))
+        await world.settle()
+        assert hour.decode() in world.restored(0).totals
+        world.set_clock("2027-01-22T13:00:01Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2027-01-22T12:00:00Z"))
+        await world.settle()
+        last = {record.key: record.value for record in world.broker.committed(world.topics.totals)}
+        assert (last[hour] is None) == (not is_parked)
+        assert last[b"acme/p1/day/2026-11-21T00:00:00Z"] is not None
+        assert world.memory_problems() == []
+
+    told(scenario)
+
+
+def test_stream_time_decides_what_is_too_late_for_a_forwarded_record() -> None:
+    """A record that waited on its way is held against the greatest append time read, not against its own."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.set_clock("2026-12-26T13:00:00Z")
+        world.send(event("acme ftg-3.0-pro in=1 id=new at=2026-12-26T12:00:00Z"))
+        await world.settle()
+        headers = [
+            ("content-type", b"application/cloudevents+json"),
+            ("stream-pricing-topic", b"usage.raw.v1"),
+            ("stream-pricing-partition", b"0"),
+            ("stream-pricing-offset", b"0"),
+            ("stream-pricing-append-time-ms", b"1795305600000"),
+        ]
+        world.broker.append(world.topics.rekeyed, 0, THREE[0].value, key=b"acme", headers=headers)
+        await world.settle()
+        assert counted(world) == {"priced": 1, "parked": 0, "rejected": 1}
+        assert reasons(world) == {"too_late": 1}
+
+    told(scenario)
