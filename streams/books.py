@@ -12,7 +12,7 @@ from pricing.book_records import Publication, parse_publication
 from pricing.errors import InvalidDocument
 from streams.clients import Clients, stop
 from streams.errors import Refused
-from streams.kafka_errors import classify
+from streams.kafka_errors import TROUBLE, classify
 from streams.metrics import Metrics
 from streams.reading import read_to
 from streams.settings import Settings
@@ -48,9 +48,10 @@ class Books:
     async def run(self) -> None:
         """Follow the topic for ever. Raises Refused for what only the operator can mend."""
         while True:
+            self.progress_at = asyncio.get_running_loop().time()
             try:
                 await self._follow()
-            except Exception as error:
+            except TROUBLE as error:
                 meaning = classify(error)
                 if isinstance(meaning, Refused):
                     raise meaning from error

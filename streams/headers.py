@@ -70,7 +70,7 @@ def origin_headers(origin: Origin) -> Headers:
 
 def verdict_headers(reason: str, detail: str, origin: Origin, at: str) -> Headers:
     """Why a record is parked or rejected, which one it was, and when that was found."""
-    text = detail.encode("utf-8", "replace")[:DETAIL_BYTES_MAX]
+    text = detail.encode("utf-8", "replace")[:DETAIL_BYTES_MAX].decode("utf-8", "ignore").encode()
     return [(REASON, reason.encode()), (DETAIL, text), *origin_headers(origin), (AT, at.encode())]
 
 

@@ -62,8 +62,12 @@ _FATAL = (
 _FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, AssertionError)
 
 
+# What a client and the logs may bring. Anything else is a bug and ends the worker. A TimeoutError is an OSError.
+TROUBLE = (kafka.KafkaError, OSError, AssertionError, StateContradiction, Refused)
+
+
 def classify(error: BaseException) -> Exception:
-    """What an error of the client means: Fenced, OutcomeUnknown, or Refused with one line for the operator."""
+    """What TROUBLE means: Fenced, OutcomeUnknown, or Refused with one line for the operator."""
     if isinstance(error, Silent):  # the broker may come back
         return OutcomeUnknown(str(error))
     if isinstance(error, Refused):

@@ -12,7 +12,7 @@ from pricing.errors import Rejected, Unpriced
 from pricing.events import Event
 from pricing.rating import Missing
 from streams import headers
-from streams.batch import InRecord, OutRecord
+from streams.batch import InRecord, Lane, OutRecord
 from streams.codec import Origin
 from streams.headers import Header
 from streams.state import ParkedEvent
@@ -25,6 +25,9 @@ class RawRecord:
     topic: str
     partition: int
     offset: int
+
+
+CLOCKS_APART_MS = 5 * 60 * 1000  # brokers stamp the raw and the forwarded record, each with its own clock
 
 
 class Arrival(NamedTuple):
@@ -42,13 +45,19 @@ def raw_arrival(record: InRecord) -> Arrival:
     return Arrival(record, record, record.timestamp, record.key, headers.incoming(record.headers))
 
 
-def forwarded_arrival(record: InRecord) -> Arrival:
-    """A record of the rekeyed topic, as the raw one that it was; without our headers it is taken as it is."""
+def forwarded_arrival(record: InRecord, lane: Lane) -> Arrival:
+    """A record of the rekeyed topic, as the raw one that it was; without our headers it is taken as it is.
+
+    So is one that someone else has made up: what it says of a raw record must be possible.
+    """
     found = dict(record.headers)
     try:
         origin = RawRecord(found[headers.TOPIC].decode(), int(found[headers.PARTITION]), int(found[headers.OFFSET]))
         append_ms, key = int(found[headers.APPEND_TIME]), found.get(headers.KEY)
     except (KeyError, ValueError):
+        return raw_arrival(record)
+    is_possible = origin.topic == lane.topics.raw and 0 <= origin.partition < lane.partitions and origin.offset >= 0
+    if not is_possible or not 0 <= append_ms <= record.timestamp + CLOCKS_APART_MS:
         return raw_arrival(record)
     return Arrival(record, origin, append_ms, key, headers.forwarded(record.headers))
 
@@ -65,7 +74,7 @@ def rejected(arrival: Arrival, reason: Rejected, detail: str, now: str) -> OutRe
     value, described = headers.cut(arrival.record.value)
     key = arrival.key
     if key is not None and len(key) > headers.KEY_BYTES_MAX:
-        detail, key = f"{detail}; its key of {len(key)} bytes is left out", None
+        detail, key = f"the key of {len(key)} bytes is left out; {detail}", None
     verdict = headers.verdict_headers(reason, detail, arrival.origin, now)
     return key, value, [*headers.carried(arrival.headers), *verdict, *described], arrival.append_ms
 

@@ -18,7 +18,7 @@ from streams.batch import Step
 from streams.state import State
 from streams.topics import Topics
 
-OUTCOMES = ("committed", "aborted", "unknown")
+OUTCOMES = ("committed", "fenced", "unknown")
 STATES = ("created", "restoring", "running", "closed")
 RESTARTS = ("fenced", "unknown_outcome", "internal_error")
 

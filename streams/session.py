@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from streams.batch import OutRecord, Step
 from streams.clients import Clients, KafkaReaders, stop
-from streams.kafka_errors import classify
+from streams.kafka_errors import TROUBLE, classify
 from streams.restoring import Kept, PartitionLogs, Restored
 from streams.settings import Settings
 from streams.state import State
@@ -65,7 +65,7 @@ class Session:
             async with asyncio.timeout(self._commit_timeout_s):
                 await self._producer.start()
             restored = await self._logs.restore(kept)
-        except Exception as error:
+        except TROUBLE as error:
             raise classify(error) from error
         self.position_at = restored.position_at
         return restored
@@ -74,7 +74,7 @@ class Session:
         """The parked records at these offsets, ascending. Raises as `open` does."""
         try:
             return await self._logs.read_parked(offsets)
-        except Exception as error:
+        except TROUBLE as error:
             raise classify(error) from error
 
     async def commit(self, step: Step, state: State) -> None:
@@ -82,7 +82,7 @@ class Session:
         try:
             async with asyncio.timeout(self._commit_timeout_s):
                 await self._transaction(step, state)
-        except Exception as error:
+        except TROUBLE as error:
             raise classify(error) from error
 
     async def close(self) -> bool:

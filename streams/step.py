@@ -116,7 +116,7 @@ class _Batch:
         record: InRecord | None = None
         try:
             for record in rekeyed:
-                self._admit(letters.forwarded_arrival(record), admitted)
+                self._admit(letters.forwarded_arrival(record, self._lane), admitted)
             for record in raw:
                 self._admit(letters.raw_arrival(record), admitted)
             known = self._state.seen.find([fingerprint for _, _, fingerprint in admitted])
@@ -142,7 +142,7 @@ class _Batch:
                 raise InvalidUsage(Rejected.FROM_THE_FUTURE, f"time {event.time}, appended {_ms(append_ms)}")
             # Not its append time: a forwarded record may be older than ids that are forgotten already.
             if event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns:
-                raise InvalidUsage(Rejected.TOO_LATE, f"time {event.time}, appended {_ms(append_ms)}")
+                raise InvalidUsage(Rejected.TOO_LATE, f"time {event.time}, read at {_ms(self._stream_time_ms)}")
         except InvalidUsage as error:
             self._reject(arrival, error.reason, error.detail)
             return

@@ -17,6 +17,7 @@ from streams.batch import Inputs, Lane, Step, StepFailed
 from streams.books import Books
 from streams.clients import Clients
 from streams.codec import PricedWriter
+from streams.kafka_errors import Fenced
 from streams.metrics import Metrics
 from streams.partitions import partition_of
 from streams.restoring import Kept
@@ -70,6 +71,7 @@ class Task:
         self.phase = Phase.CREATED
         self.partition = partition
         self.state: State | None = None
+        self.has_committed = False
         self.progress_at = asyncio.get_running_loop().time()
         settings = shell.settings
         self._shell = shell
@@ -226,9 +228,13 @@ class Task:
         started = loop.time()
         try:
             await self._session.commit(result, self.state)
+        except Fenced:
+            self._shell.metrics.transactions.labels("fenced").inc()
+            raise
         except BaseException:
             self._shell.metrics.transactions.labels("unknown").inc()
             raise
+        self.has_committed = True
         self.state.fold(result.changes)
         self._published.update(f"account/{organization}" for organization in result.changes.accounts)
         self._shell.metrics.committed(result, loop.time() - started, self._shell.clock_ms())
@@ -248,6 +254,7 @@ class Task:
                 )
             except StepFailed as failed:
                 log.exception("partition %d: %s", self.partition, failed)
+                self._shell.metrics.task_restarts.labels("internal_error").inc()
                 if failed.origin in self._failed_once:
                     self._poison |= {failed.origin}
                 self._failed_once.add(failed.origin)

@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 25
 STUCK_S = 60.0
-DRAIN_S = 2.0
+# A worker that is asked to end does within 5 s, also where the broker is silent: so long for running commits, for
+# closing their producers, for other loops, for leaving the group. What is open then, the next owner's start() ends.
+COMMIT_S, CLOSE_S, LEAVE_S = 1.5, 1.5, 0.7
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 MEASURE_S = 1.0
 
@@ -56,6 +58,7 @@ class Worker:
         self._revoked = asyncio.Event()
         self._failure: Exception | None = None
         self._joined = False
+        self._incomplete: list[str] = []
         self._polled_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
@@ -66,10 +69,10 @@ class Worker:
             loops += [self._spawn(self._dispatch()), self._spawn(self._measure())]
             await self._stopping.wait()
         finally:
-            await self._drain()
+            await self._close_tasks(COMMIT_S)
             for each in loops:
                 each.cancel()
-            await asyncio.wait(loops, timeout=DRAIN_S)
+            await asyncio.wait(loops, timeout=LEAVE_S)
             await self._leave()
         if self._failure is not None:
             raise self._failure
@@ -79,17 +82,23 @@ class Worker:
         self._stopping.set()
 
     def live(self) -> list[str]:
-        """Loops that have not moved for a minute, whatever the broker does."""
+        """Loops that have not moved for a minute longer than they may wait for the broker."""
         now = asyncio.get_running_loop().time()
         loops = {"the poll loop": self._polled_at, "the books": self._books.progress_at}
         loops |= {f"partition {p}": task.progress_at for p, task in self._tasks.items() if task.phase is Phase.RUNNING}
-        return [f"{name} has made no progress for {now - at:.0f} s" for name, at in loops.items() if now - at > STUCK_S]
+        settings = self._settings
+        longest_ms = settings.transaction_timeout_ms + settings.request_timeout_ms + settings.rebalance_timeout_ms
+        stuck_s = STUCK_S + longest_ms / 1000
+        return [f"{name} has made no progress for {now - at:.0f} s" for name, at in loops.items() if now - at > stuck_s]
 
     def ready(self) -> list[str]:
         """What keeps it from processing all that it is assigned."""
         if not self._joined:
-            return ["not yet a member of the group"]
-        return [f"partition {p} is {self._phase(p)}" for p in self._owners if self._phase(p) is not Phase.RUNNING]
+            return ["not a member of the group, or in a rebalance"]
+        return [
+            *self._incomplete,
+            *(f"partition {p} is {self._phase(p)}" for p in self._owners if self._phase(p) is not Phase.RUNNING),
+        ]
 
     def _phase(self, partition: int) -> Phase:
         task = self._tasks.get(partition)
@@ -99,6 +108,7 @@ class Worker:
 
     async def revoked(self) -> None:
         """Close every task; running commits may end, for at most half of the rebalance timeout."""
+        self._joined = False
         await self._close_tasks(self._settings.rebalance_timeout_ms / 2000)
 
     async def assigned(self, parts: set[TopicPartition]) -> None:
@@ -107,12 +117,14 @@ class Worker:
         self._revoked = asyncio.Event()
         self._metrics.rebalances.inc()
         topics = set(self._settings.topics.inputs)
+        self._incomplete.clear()
         for partition in sorted({part.partition for part in parts}):
             got = {part.topic for part in parts if part.partition == partition}
             if got == topics:
                 self._owners[partition] = self._spawn(self._own(partition))
             else:
-                log.error("partition %d is not run: assigned without %s", partition, ", ".join(sorted(topics - got)))
+                self._incomplete.append(f"partition {partition} is assigned without {', '.join(sorted(topics - got))}")
+                log.error("%s: it is not run", self._incomplete[-1])
         self._kept = {p: kept for p, kept in self._kept.items() if p in self._owners}
         self._joined = True
         log.info("assigned: partitions %s", sorted(self._owners))
@@ -133,7 +145,7 @@ class Worker:
             except OutcomeUnknown as error:
                 log.warning("partition %d: outcome unknown: %s", partition, error)
                 self._metrics.task_restarts.labels("unknown_outcome").inc()
-                failures = 0 if task.kept is not None else failures + 1
+                failures = 0 if task.has_committed else failures + 1
                 await _wait(revoked, BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 # Frozen for longer than a session, it may be a zombie that has not heard of its fence yet.
                 session_s = self._settings.session_timeout_ms / 1000
@@ -163,7 +175,7 @@ class Worker:
         for owner in ending:
             owner.cancel()
         if self._owners:
-            await asyncio.wait(self._owners.values(), timeout=2 * DRAIN_S)
+            await asyncio.wait(self._owners.values(), timeout=CLOSE_S)
         self._tasks.clear()
         self._owners.clear()
 
@@ -235,12 +247,9 @@ class Worker:
         lag = max(0, (self._consumer.highwater(part) or 0) - (fetched if has_done_all else position))
         self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(lag)
 
-    async def _drain(self) -> None:
-        await self._close_tasks(DRAIN_S)
-
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(DRAIN_S):
+            async with asyncio.timeout(LEAVE_S):
                 await self._consumer.stop()
         except (KafkaError, TimeoutError) as error:
             log.warning("leaving the group: %r", error)

@@ -17,12 +17,12 @@ from tests.usage_samples import sample_oracle
 
 
 async def test_workers_are_killed_again_and_again(kafka: str, prefix: str) -> None:
-    """Eight times SIGKILL in mid-stream, two workers at a time; each time two others go on."""
+    """Six times SIGKILL in mid-stream, two workers at a time; each time two others go on."""
     settings, now, rng = settings_for(kafka, prefix), clock_ms(), random.Random(61)
     await prepare(settings, now)
     with workers() as running:
-        async with sending(settings, stream(61, 6000, now_ms=now), per_second=60):
-            for _ in range(4):
+        async with sending(settings, stream(61, 4000, now_ms=now), per_second=60):
+            for _ in range(3):
                 running += (pair := [WorkerProcess(settings), WorkerProcess(settings)])
                 for worker in pair:
                     await worker.has_committed(rng.randint(2, 12))

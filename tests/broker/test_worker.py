@@ -1,6 +1,7 @@
 """Workers as processes on a real Kafka: what comes in, what comes out, and what they say of themselves."""
 
 import json
+import random
 import socket
 from collections import Counter
 from pathlib import Path
@@ -272,7 +273,8 @@ def _runs_two(metrics: str) -> bool:
 
 def _free_ports(count: int) -> int:
     """The first of so many successive free ports."""
-    for first in range(19_464, 20_000, count):
+    firsts = range(19_464, 20_000, count)
+    for first in random.sample(firsts, len(firsts)):  # another run may be looking for some too
         with socket.socket() as one, socket.socket() as two:
             try:
                 one.bind(("127.0.0.1", first))

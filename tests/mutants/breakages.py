@@ -378,15 +378,15 @@ MONEY = [
     Mutant(
         "quantities go through a float",
         PIPELINE,
-        "        exact = whole(quantity)\n",
-        "        exact = whole(float(quantity))\n",
+        "        list_amount, net_amount = list_price * quantity, net_price * quantity\n",
+        "        list_amount, net_amount = (p * Decimal(float(quantity)) for p in (list_price, net_price))\n",
         "Quantities over 2**53 and most fractions are other ones.",
     ),
     Mutant(
         "the discounted price is rounded",
         PIPELINE,
-        "rate.list, rate.list * factor)",
-        "rate.list, Decimal(f'{rate.list * factor:.9f}'))",
+        "rate.list, rate.list * factor, start",
+        "rate.list, Decimal(f'{rate.list * factor:.9f}'), start",
         "The discount is taken off a rounded price.",
     ),
     Mutant(
@@ -427,7 +427,7 @@ MONEY = [
     Mutant(
         "a missing rate is zero",
         PIPELINE,
-        '                raise Missing(Unpriced.NO_RATE, f"{currency}/{report}")\n',
+        '                raise Missing(Unpriced.NO_RATE, f"{currency}/{policy.report_currencies[index]}")\n',
         "                continue\n",
         "An amount that cannot be converted is converted to 0.",
     ),
