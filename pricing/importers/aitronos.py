@@ -197,9 +197,10 @@ def _terminal(reading: Reading, root: Node) -> dict[str, UnitPrice]:
         reading.unknown(node, ("dimension", "unit_rate_usd", "unit_label"))
         dimension = reading.text(node, "dimension", required=True)
         price = _number(reading, node, "unit_rate_usd", PRICE_DIGITS)
-        unit = reading.text(node, "unit_label")
+        label = reading.text(node, "unit_label")  # "per egress byte"
         if dimension is None or reading.repeated(node.at("dimension"), dimension, seen) or price is None:
             continue
+        unit = None if label is None else label.removeprefix("per ")
         prices[dimension] = UnitPrice(price=price, currency="USD", unit=unit)
     return prices
 

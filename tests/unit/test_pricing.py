@@ -143,7 +143,7 @@ def test_the_example_of_one_byte_of_egress() -> None:
     """1.2e-10 USD, and 10 % less; what is in USD needs no rate to USD."""
     found = data("org_1 terminal egress_bytes=1", book(sheet()), STANDARD)
     assert found["lines"] == [
-        {"meter": "terminal.egress_bytes", "quantity": "1", "unit": "per egress byte", "price": "0.00000000012"}
+        {"meter": "terminal.egress_bytes", "quantity": "1", "unit": "egress byte", "price": "0.00000000012"}
         | {"per": "1", "currency": "USD", "list": "0.00000000012", "net": "0.000000000108", "due": "0.000000000108"}
     ]
     assert (found["list"], found["net"]) == ({"USD": "0.00000000012"}, {"USD": "0.000000000108"})
