@@ -236,12 +236,16 @@ def _flaws(document: object) -> Iterator[str]:
         if isinstance(value, _Pairs):
             yield from (f"{path_text((*path, key))}: the key appears twice" for key in value.twice)
             for key, item in value.items():
-                inside += [(key, (*path, key)), (item, (*path, key))]
+                inside += [(each, (*path, key)) for each in (key, item) if _may_be_flawed(each)]
         elif isinstance(value, list):
-            inside = [(item, (*path, index)) for index, item in enumerate(value)]
-        elif isinstance(value, str) and not value.isascii() and not _is_unicode(value):
+            inside = [(item, (*path, index)) for index, item in enumerate(value) if _may_be_flawed(item)]
+        elif isinstance(value, str) and not _is_unicode(value):
             yield f"{path_text(path)}: has half of a surrogate pair"
         left += reversed(inside)
+
+
+def _may_be_flawed(value: object) -> bool:
+    return not value.isascii() if isinstance(value, str) else isinstance(value, dict | list)
 
 
 def _is_unicode(text: str) -> bool:

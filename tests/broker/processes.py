@@ -63,8 +63,13 @@ class WorkerProcess:
 
     async def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of its HTTP server; 0 while there is none."""
+        url = self.url(path)
+        return await asyncio.to_thread(page, url) if url else (0, "")
+
+    def url(self, path: str) -> str:
+        """Of a page of its HTTP server; empty while there is none."""
         said = self.text().partition("metrics on ")[2].partition("/metrics\n")
-        return await asyncio.to_thread(page, said[0] + path) if said[1] else (0, "")
+        return said[0] + path if said[1] else ""
 
     async def is_ready(self) -> bool:
         """Whether /readyz says so."""
@@ -92,13 +97,16 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def workers(*started: WorkerProcess) -> Iterator[list[WorkerProcess]]:
-    """Workers (append those that are started later) that are gone afterwards; a failing test shows their logs."""
+    """Workers (append those that are started later) that are gone afterwards; a failing test shows their logs
+    and what keeps them from working."""
     running = list(started)
     try:
         yield running
     except BaseException:
         for worker in running:
             print(f"--- pid {worker.process.pid}, exit code {worker.process.poll()}\n{worker.text()[-6000:]}")
+            if (url := worker.url("/readyz")) and worker.process.poll() is None:
+                print(f"/readyz: {page(url)}")
         raise
     finally:
         for worker in running:

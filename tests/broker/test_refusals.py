@@ -180,7 +180,9 @@ async def test_a_past_that_contradicts_is_refused_until_it_is_mended(kafka: str,
 
 async def _commit(settings: Settings, part: TopicPartition, offset: int) -> int:
     """Commit it for the group; which one it was."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=settings.group)
+    # Without auto-commit: at its end it would commit its position, once it knows that, over what is committed here.
+    options = {"group_id": settings.group, "enable_auto_commit": False}
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, **options)
     await consumer.start()
     try:
         consumer.assign([part])

@@ -178,11 +178,14 @@ ROWS: list[tuple[str, str, bytes | None]] = [
 
 @pytest.mark.parametrize(("reason", "value"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_hostile_input_is_rejected_at_once_for_its_reason(reason: str, value: bytes | None) -> None:
-    """In under 50 ms of this thread, and with a detail that says what was found and fits a header."""
+    """With a detail that says what was found and fits a header, and at once: linear work takes 30 ms of 64 KiB,
+
+    100 ms beside other tests on the same two cores; anything quadratic takes seconds.
+    """
     found, detail = refused(value)
     assert found == reason
     assert 0 < len(detail) < 1000
-    assert min(timeit.repeat(lambda: refused(value), time.thread_time, repeat=3, number=1)) < 0.05
+    assert min(timeit.repeat(lambda: refused(value), time.thread_time, repeat=3, number=1)) < 0.25
 
 
 @pytest.mark.parametrize("row", hostile_rows(GOOD), ids=lambda row: row.name)
