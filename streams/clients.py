@@ -89,6 +89,10 @@ class GroupConsumer:
         await self._consumer.start()
         self._watch_heartbeats()
 
+    def check_errors(self) -> None:
+        """Raise what went wrong in the group since the last poll; polls do so too."""
+        self._consumer._coordinator.check_errors()
+
     def _watch_heartbeats(self) -> None:
         # aiokafka (pinned) offers no public sign of membership; everything else would be a guess by time.
         coordinator = self._consumer._coordinator

@@ -109,6 +109,7 @@ class Worker:
     async def revoked(self) -> None:
         """Close every task; running commits may end, for at most half of the rebalance timeout."""
         self._joined = False
+        log.info("revoked: partitions %s", sorted(self._owners))
         await self._close_tasks(self._settings.rebalance_timeout_ms / 2000)
 
     async def assigned(self, parts: set[TopicPartition]) -> None:
@@ -202,13 +203,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         while True:
             self._polled_at = loop.time()
-            wanted = {part: task for task in self._tasks.values() if task.has_room for part in task.parts}
-            if not wanted:  # an empty list would mean all partitions
-                await asyncio.sleep(POLL_MS / 1000)
-                continue
             try:
-                async with asyncio.timeout(self._settings.request_timeout_ms / 1000):
-                    polled = await self._consumer.getmany(*wanted, timeout_ms=POLL_MS)
+                polled = await self._poll(
+                    [part for task in self._tasks.values() if task.has_room for part in task.parts]
+                )
             except IllegalStateError:  # revoked in between
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
@@ -223,6 +221,16 @@ class Worker:
                 # Not the task that was polled for: while we waited another may have come and sought its own position.
                 if task := self._tasks.get(part.partition):
                     task.feed(part.topic, records)
+
+    async def _poll(self, wanted: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
+        if not wanted:  # an empty list would mean all partitions
+            # The group's coordination stands still until a poll has taken its error: no heartbeat, no rejoin.
+            self._consumer.check_errors()
+            await asyncio.sleep(POLL_MS / 1000)
+            return {}
+        async with asyncio.timeout(self._settings.request_timeout_ms / 1000):
+            polled: dict[TopicPartition, list[Any]] = await self._consumer.getmany(*wanted, timeout_ms=POLL_MS)
+        return polled
 
     async def _measure(self) -> None:
         while True:

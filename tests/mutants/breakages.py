@@ -162,9 +162,16 @@ RULES = [
     Mutant(
         "poll with an empty list",
         WORKER,
-        "            if not wanted:",
-        "            if False:",
+        "        if not wanted:  # an empty list would mean all partitions",
+        "        if False:",
         "Rule 6: the records of tasks that do not run yet are polled, and dropped.",
+    ),
+    Mutant(
+        "errors of the group are left alone",
+        WORKER,
+        "            self._consumer.check_errors()\n",
+        "",
+        "The group's coordination waits for ever until somebody takes its error.",
     ),
     Mutant(
         "read_uncommitted",

@@ -61,6 +61,9 @@ class SimGroupConsumer(SimConsumer):
         self._coordination = self._loop.create_task(self._coordinate())
         await self._while_rebalancing()
 
+    def check_errors(self) -> None:
+        """The simulated coordination retries by itself and keeps no errors."""
+
     async def stop(self) -> None:
         """Leave the group. No revoke callback."""
         if self._closed:
