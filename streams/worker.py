@@ -8,6 +8,7 @@ swallows its exceptions.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -211,9 +212,7 @@ class Worker:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
             except (KafkaError, TimeoutError) as error:
-                meaning = classify(error)
-                if isinstance(meaning, Refused):
-                    raise meaning from error
+                self._refuse_if_fatal(error)
                 log.warning("polling: %r", error)
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
@@ -245,8 +244,14 @@ class Worker:
                 for part, position in zip(task.parts, task.positions, strict=True):
                     try:
                         await self._measure_lag(part, position, task.has_done_all(part.topic))
-                    except (IllegalStateError, TimeoutError):  # revoked in between
+                    except (KafkaError, TimeoutError) as error:  # revoked in between, or an error of the group
+                        self._refuse_if_fatal(error)
                         break
+
+    def _refuse_if_fatal(self, error: Exception) -> None:
+        meaning = classify(error)
+        if isinstance(meaning, Refused):
+            raise meaning from error
 
     async def _measure_lag(self, part: TopicPartition, position: int, has_done_all: bool) -> None:
         async with asyncio.timeout(MEASURE_S):
@@ -290,8 +295,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()
-    except TimeoutError:
-        pass

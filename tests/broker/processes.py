@@ -104,7 +104,7 @@ def workers(*started: WorkerProcess) -> Iterator[list[WorkerProcess]]:
         yield running
     except BaseException:
         for worker in running:
-            print(f"--- pid {worker.process.pid}, exit code {worker.process.poll()}\n{worker.text()[-6000:]}")
+            print(f"--- pid {worker.process.pid}, exit code {worker.process.poll()}\n{worker.text()[-20000:]}")
             if (url := worker.url("/readyz")) and worker.process.poll() is None:
                 print(f"/readyz: {page(url)}")
         raise
