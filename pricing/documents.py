@@ -116,6 +116,7 @@ Multiplier = Annotated[
     Decimal, PlainValidator(lambda value: _decimal(value, MULTIPLIER_DIGITS)), _AS_TEXT, _DECIMAL_SCHEMA
 ]
 Percentage = Annotated[Decimal, PlainValidator(_percentage), _AS_TEXT, _DECIMAL_SCHEMA]
+Markup = Annotated[Decimal, PlainValidator(lambda value: _decimal(value, PERCENTAGE_DIGITS)), _AS_TEXT, _DECIMAL_SCHEMA]
 Instant = Annotated[
     int,
     PlainValidator(_instant),

@@ -24,6 +24,7 @@ from pricing.documents import (
     Document,
     Identifier,
     Instant,
+    Markup,
     Multiplier,
     Percentage,
     Price,
@@ -53,16 +54,68 @@ ImagePrice = Annotated[
 ]
 
 
+Minute = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\z")]
+TokenCount = Annotated[int, Field(ge=0, le=10**15)]
+
+
+class Daily(Document):
+    """A stretch of every day in UTC, from the first minute to before the last; it may reach over midnight."""
+
+    start: Minute
+    end: Minute
+
+
+class When(Document):
+    """The situation that a case is for: every condition given has to hold.
+
+    `service_tier` is what was served; input is counted over all input kinds, cached and written ones too.
+    """
+
+    service_tier: Text | None = None
+    regions: tuple[Text, ...] = ()
+    input_over: TokenCount | None = None
+    input_from: TokenCount | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    daily: Daily | None = None
+
+
+class Band(Document):
+    """The price of those of a request's units of one kind that lie beyond `above`: marginal, like a tax bracket."""
+
+    above: TokenCount
+    price: Price
+
+
+class Case(Document):
+    """A model's prices in a special situation: all of them, nothing is taken over from the model's own."""
+
+    when: When
+    prices: dict[Text, Price] = Field(default_factory=dict)
+    bands: dict[Text, tuple[Band, ...]] = Field(default_factory=dict)
+    units: dict[Text, Price] = Field(default_factory=dict)
+
+
 class Model(Document):
-    """What one model's tokens cost, by token kind; events name it by `key`, `id` or an alias, exactly."""
+    """What one model costs; events name it by `key`, `id` or an alias, exactly, or by what begins with a prefix.
+
+    `prices` are per 1M, by token kind: of synapses, or of tokens where the category is `direct`. A direct model
+    may also have `bands`, which price what lies beyond a count, prices of other `units` (per 1 of them: `image`,
+    `second`, `web_search`), and `cases`: the first whose situation is the event's has its prices.
+    """
 
     key: Text
     id: Text | None = None
     name: Text | None = None
+    provider: Text | None = None
     aliases: tuple[Text, ...] = ()
-    category: Literal["synapse", "neuron"]
+    prefixes: tuple[Text, ...] = ()
+    category: Literal["synapse", "neuron", "direct"]
     currency: Currency
     prices: dict[Text, Price] = Field(default_factory=dict)
+    bands: dict[Text, tuple[Band, ...]] = Field(default_factory=dict)
+    units: dict[Text, Price] = Field(default_factory=dict)
+    cases: tuple[Case, ...] = ()
     synapses_per_second: Multiplier | None = None
     neurons_per_token: Multiplier | None = None
 
@@ -136,7 +189,11 @@ def _names(index: int, model: Any) -> tuple[str, set[str]]:
 
 
 class Sheet(Document):
-    """One version of a price sheet: the prices from `effective_from` until the next version's."""
+    """One version of a price sheet: the prices from `effective_from` until the next version's.
+
+    `markup_percentage` is what direct models cost on top of their prices here. With `dated_snapshots` a name that is
+    no model's and ends in a date is priced as the model that it is a snapshot of.
+    """
 
     id: Identifier
     version: Identifier
@@ -152,6 +209,8 @@ class Sheet(Document):
     connector_tools: ConnectorTools | None = None
     terminal: dict[Text, UnitPrice] = Field(default_factory=dict)
     tiers: dict[Text, Tier] = Field(default_factory=dict)
+    markup_percentage: Markup | None = None
+    dated_snapshots: bool = False
     source: Source | None = None
 
     @model_validator(mode="after")

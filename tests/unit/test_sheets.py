@@ -91,7 +91,7 @@ def test_all_problems_of_a_sheet_are_listed_at_once() -> None:
     with pytest.raises(InvalidDocument) as refused:
         sheet(('"models": [', two), ('"66"', "66"))
     assert refused.value.problems == [
-        "models[0].category: Input should be 'synapse' or 'neuron', found \"token\"",
+        "models[0].category: Input should be 'synapse', 'neuron' or 'direct', found \"token\"",
         "models[1].prices.output: must be a decimal string, found 66",
         "models[1]: the name 'mdl_pro' is also a name of models[0]",
     ]
