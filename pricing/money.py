@@ -76,11 +76,9 @@ def within(value: Decimal, *, before: int, after: int) -> Decimal:
 
 def plain(value: int | Decimal) -> str:
     """The wire form: plain notation, no exponent, no `+`, no trailing zeros after the point, `0` for zero."""
-    if type(value) is int:
-        return str(value)
     text = str(value)
     # str() is four times faster than format() and already plain for most amounts.
-    if text[-1] != "0" and "E" not in text:
+    if (text[-1] != "0" and "E" not in text) or type(value) is int:
         return text
     if "E" in text:
         text = format(value, "f")

@@ -60,7 +60,7 @@ class Rates(NamedTuple):
     """The rates of one item at one priority, by the name that quantities go by (a token kind, a dimension, …).
 
     `no_multiplier` tells that the priority has none; the rates are then there only to tell which meter lacks a price.
-    Units consumed are all synapses or all neurons.
+    Units consumed are all synapses or all neurons. Where they are not `is_ordered`, lines stand as the event has them.
     """
 
     by_name: Mapping[str, Rate]
@@ -69,6 +69,7 @@ class Rates(NamedTuple):
     free_cpu_seconds: Decimal | None = None
     free_memory_mb: Decimal | None = None
     is_in_neurons: bool = False
+    is_ordered: bool = True
 
 
 def rates_for(sheet: Sheet, data: Any) -> Rates:
@@ -114,7 +115,7 @@ def _neuron_rate(meter: str, unit: str, neurons: Decimal, price: Decimal, curren
 def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
     model = find_model(sheet, data.model)
     if model is None:
-        raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.id} {sheet.version}")
+        raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.named}")
     if model.category == "neuron":
         return _neuron_model_rates(sheet, model)
     multiplier = sheet.priorities.get(_priority(data))
@@ -148,9 +149,9 @@ def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
     priced = _image_price(sheet, data, model)
     weight = sheet.image_operations.get(data.operation)
     if weight is None:
-        raise Missing(Unpriced.NO_OPERATION, f"operation {data.operation} on sheet {sheet.id} {sheet.version}")
+        raise Missing(Unpriced.NO_OPERATION, f"operation {data.operation} on sheet {sheet.named}")
     if sheet.image_price is None:
-        raise Missing(Unpriced.NO_OPERATION, f"no image price is set on sheet {sheet.id} {sheet.version}")
+        raise Missing(Unpriced.NO_OPERATION, f"no image price is set on sheet {sheet.named}")
     multiplier = sheet.priorities.get(_priority(data))
     rates = {}
     if priced is not None:
@@ -214,7 +215,8 @@ def _terminal_rates(sheet: Sheet, data: TerminalUsage) -> Rates:
                 found.price,
             )
             for name, found in sheet.terminal.items()
-        }
+        },
+        is_ordered=False,
     )
 
 

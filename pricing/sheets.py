@@ -213,6 +213,11 @@ class Sheet(Document):
     dated_snapshots: bool = False
     source: Source | None = None
 
+    @property
+    def named(self) -> str:
+        """Id and version, for messages."""
+        return f"{self.id} {self.version}"
+
     @model_validator(mode="after")
     def _tiers_are_filed_under_their_ids(self) -> Self:
         wrong = [f"tiers.{key} has the id {tier.id!r}" for key, tier in self.tiers.items() if key != tier.id]

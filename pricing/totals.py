@@ -4,27 +4,59 @@ Amounts are linear in quantities, so a `Tally` only adds quantities per event an
 exact: no rounding happens anywhere, so sums of products and products of sums are the same number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import add
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
 from pricing.money import ZERO, whole
-from pricing.pipeline import Priced, Terms
-from pricing.rating import Rate
+from pricing.pipeline import Priced
+from pricing.terms import Terms
 from pricing.times import SECOND_NS
 
 HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 WINDOWS = ("hour", "day", "month")
 
-# What events add up to: numbers by their path in the record, such as `list/CHF` with INSIDE for the slash. Flat,
-# because adding two of them is what a worker does most after pricing.
-Sums = dict[str, int | Decimal]
 INSIDE = "\x00"  # stands in no name: strings have no control characters
+MEMBERS = ("events", "not_billable_events", "tokens", "synapses", "neurons")
+OBJECTS = ("quantities", "list", "net", "due", "converted", "provider_cost")
+_PLACES = {name: place for place, name in enumerate((*MEMBERS, *OBJECTS))}
+
+Number = int | Decimal
+
+
+class Sums(NamedTuple):
+    """What events add up to: numbers, and beside them their paths in the record, such as `list/CHF` with INSIDE for the
+    slash, in the record's order. Columns, because adding two of them is what a worker does most after pricing.
+    """
+
+    paths: tuple[str, ...]
+    numbers: list[Number]
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together; neither is changed."""
+        if self.paths == other.paths:
+            return Sums(self.paths, list(map(add, self.numbers, other.numbers)))
+        both = dict(zip(*self, strict=True))
+        for path, number in zip(*other, strict=True):
+            both[path] = both[path] + number if path in both else number
+        return sums_of(both)
+
+
+def sums_of(numbers: Mapping[str, Number]) -> Sums:
+    """These numbers, by their paths, in the order of the record."""
+    paths = _in_order(tuple(numbers))
+    return Sums(paths, [numbers[path] for path in paths])
+
+
+@lru_cache(4096)
+def _in_order(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(paths, key=lambda path: (_PLACES[path.partition(INSIDE)[0]], path)))
 
 
 class TotalKey(NamedTuple):
@@ -37,14 +69,6 @@ class TotalKey(NamedTuple):
     item: str | None
 
 
-def plus(one: Sums, other: Sums) -> Sums:
-    """Both together; neither is changed."""
-    both = dict(one)
-    for path, number in other.items():
-        both[path] = both[path] + number if path in both else number
-    return both
-
-
 class Total(NamedTuple):
     """One record of the totals topic; `revision` counts its records, `as_of` is the greatest `priced_at` in it."""
 
@@ -54,7 +78,7 @@ class Total(NamedTuple):
 
     def plus(self, sums: Sums, now: int) -> "Total":
         """The next revision."""
-        return Total(plus(self.sums, sums), self.revision + 1, max(self.as_of, now))
+        return Total(self.sums.plus(sums), self.revision + 1, max(self.as_of, now))
 
 
 def first_total(sums: Sums, now: int) -> Total:
@@ -79,8 +103,8 @@ class Tally:
             leaf = self._leaves[key] = _Leaf()
         leaf.events += 1
         quantities = leaf.quantities
-        for rate, quantity, _, _, _ in priced.lines:
-            quantities[rate] = quantities.get(rate, 0) + quantity
+        for name, quantity in priced.quantities.items():
+            quantities[name] = quantities.get(name, 0) + quantity
         if data.provider_cost is not UNSET:
             cost = data.provider_cost
             leaf.provider_cost[cost.currency] = leaf.provider_cost.get(cost.currency, ZERO) + cost.amount
@@ -105,22 +129,25 @@ class _Leaf:
 
     def __init__(self) -> None:
         self.events = 0
-        self.quantities: dict[Rate, int | Decimal] = {}
+        self.quantities: dict[str, Number] = {}
         self.provider_cost: dict[str, Decimal] = {}
 
     def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
-        consumed: int | Decimal = 0
-        tokens: int | Decimal = 0
-        quantities: Sums = {}
+        consumed: Number = 0
+        tokens: Number = 0
+        quantities: dict[str, Number] = {}
         lists: dict[str, Decimal] = {}
-        for rate, used in self.quantities.items():
+        for name, used in self.quantities.items():
+            if not used:
+                continue
+            rate = terms.rates.by_name[name]
             path = f"quantities{INSIDE}{rate.meter}"
             quantities[path] = quantities.get(path, 0) + used
             lists[rate.currency] = lists.get(rate.currency, ZERO) + rate.list * whole(used)
             consumed += 0 if rate.consumed is None else rate.consumed * used
             tokens += used if rate.unit == "token" else 0
         in_neurons = terms.rates.is_in_neurons
-        sums: Sums = {
+        sums: dict[str, Number] = {
             "events": self.events,
             "not_billable_events": 0 if billable else self.events,
             "tokens": tokens,
@@ -140,7 +167,7 @@ class _Leaf:
             sums[inside + "list"], sums[inside + "net"], sums[inside + "due"] = amount, net, net * due
         for currency, amount in self.provider_cost.items():
             sums[f"provider_cost{INSIDE}{currency}"] = amount
-        return sums
+        return sums_of(sums)
 
 
 def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:
@@ -175,4 +202,4 @@ def _month_start(day: int) -> int:
 
 def _into(sums: dict[Any, Sums], key: Any, more: Sums) -> None:
     found = sums.get(key)
-    sums[key] = more if found is None else plus(found, more)
+    sums[key] = more if found is None else found.plus(more)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from pricing.totals import INSIDE, Sums
+from pricing.totals import INSIDE, Number, Sums
 from streams.codec import PricedWriter
 from streams.headers import Headers
 from streams.state import Changes, ParkedEvent
@@ -71,7 +71,7 @@ class Counts:
     parked: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     produced: Counter[str] = field(default_factory=Counter)
-    amounts: Sums = field(default_factory=dict)
+    amounts: dict[str, Number] = field(default_factory=dict)
     duplicates: int = 0
     released: int = 0
     rekeyed: int = 0
@@ -80,7 +80,7 @@ class Counts:
 
     def add_due(self, sums: Sums) -> None:
         """The amounts due among these."""
-        for path, amount in sums.items():
+        for path, amount in zip(*sums, strict=True):
             if path.startswith(_DUE):
                 currency = path.removeprefix(_DUE)
                 self.amounts[currency] = self.amounts.get(currency, 0) + amount

@@ -1,10 +1,9 @@
 """The wire forms of what the worker writes: priced events and totals as JSON bytes, and totals back.
 
 A priced event is mostly constants: everything that its terms decide is prepared once as text, and an event only fills
-in quantities and amounts. Lines come with their text from `pricing.pipeline`.
+in what `pricing.pipeline` has computed, which comes as text.
 """
 
-from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -13,10 +12,9 @@ from msgspec import UNSET
 
 from pricing.documents import json_text
 from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, Usage
-from pricing.exchange import FxRate
-from pricing.money import ZERO, plain
-from pricing.pipeline import Line, Priced, Terms
-from pricing.times import format_time
+from pricing.money import plain
+from pricing.pipeline import Priced
+from pricing.terms import Terms
 
 _CONSTANT = (ModelUsage, ImageUsage)  # what these give is the same for all events of the same terms
 _json = msgspec.json.Encoder().encode
@@ -40,11 +38,9 @@ def _quoted(text: str) -> str:
 class PricedWriter:
     """Writes priced events; keeps the constant text of rates and terms, as long as they are few."""
 
-    def __init__(self, app: str, report_currencies: tuple[str, ...]) -> None:
+    def __init__(self, app: str) -> None:
         self._source = json_text(f"/stream-pricing/{app}")
-        self._report_currencies = report_currencies
         self._terms: dict[Terms, str] = {}
-        self._fx: dict[int, tuple[FxRate, str]] = {}
 
     def event(self, priced: Priced, fingerprint: bytes, origin: Origin, priced_at: str, parked: str = "") -> bytes:
         """The CloudEvent of section 4 of the contract. `parked` is the JSON member of an event that was parked."""
@@ -61,46 +57,20 @@ class PricedWriter:
         return f'{{{self._members(priced)}"revision":0}}'.encode()
 
     def _members(self, priced: Priced) -> str:
-        event, terms, item, lines, consumed, lists, nets, converted, fx, billable = priced
+        event, terms, item, _, amounts, _ = priced
         data = event.data
         constant = self._terms.get(terms) or self._remember_terms(priced)
         if type(data) not in _CONSTANT:
             constant = f'{_given(data, None)}"item":{json_text(item)},{constant}'
-        synapses, neurons = ("0", plain(consumed)) if terms.rates.is_in_neurons else (plain(consumed), "0")
-        net_text = _amounts(nets)
-        due_text = net_text if billable else _amounts(dict.fromkeys(nets, ZERO))
         return (
             f'"event":{{"source":{json_text(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
-            f'{_labels_and_cost(data)}{constant}"lines":[{",".join([line[4] for line in lines])}],'
-            f'"adjustments":[{"" if billable else _adjustments(lines)}],"synapses":"{synapses}","neurons":"{neurons}",'
-            f'"list":{{{_amounts(lists)}}},"net":{{{net_text}}},"due":{{{due_text}}},'
-            f'"converted":{{{self._converted(converted, billable)}}},"fx":[{self._fx_members(fx) if fx else ""}],'
-            f'"billable":{"true" if billable else "false"},'
+            f"{_labels_and_cost(data)}{constant}{amounts}"
         )
-
-    def _converted(self, converted: list[tuple[Decimal, Decimal]], billable: bool) -> str:
-        members = []
-        for currency, (list_amount, net_amount) in zip(self._report_currencies, converted, strict=True):
-            net = plain(net_amount)
-            due = net if billable else "0"
-            members.append(f'"{currency}":{{"list":"{plain(list_amount)}","net":"{net}","due":"{due}"}}')
-        return ",".join(members)
 
     def _remember_terms(self, priced: Priced) -> str:
         terms, data = priced.terms, priced.event.data
         given = f'{_given(data, terms.rates.model)}"item":{json_text(priced.item)},' if type(data) in _CONSTANT else ""
         return _remember(self._terms, terms, given + _sheet_and_tier(terms))
-
-    def _fx_members(self, rates: list[FxRate]) -> str:
-        members = []
-        for rate in rates:
-            found = self._fx.get(id(rate))
-            if found is None:
-                text = f'{{"pair":"{rate.pair}","rate":"{plain(rate.rate)}","from":"{format_time(rate.from_ns)}"}}'
-                # The rate is kept with its text, so that its id stays its own.
-                found = self._fx[id(rate)] = (rate, text)
-            members.append(found[1])
-        return ",".join(members)
 
 
 def _sheet_and_tier(terms: Terms) -> str:
@@ -111,24 +81,11 @@ def _sheet_and_tier(terms: Terms) -> str:
     return f'{sheet}"tier":{{"id":{json_text(terms.tier.id)},"discount_percentage":"{percentage}"}},'
 
 
-def _adjustments(lines: list[Line]) -> str:
-    """What brings the amount due of an event that is not billed to 0."""
-    return ",".join(
-        f'{{"kind":"not_billable","meter":{json_text(rate.meter)},"currency":"{rate.currency}","amount":"-{plain(net)}"}}'
-        for rate, _, _, net, _ in lines
-        if net
-    )
-
-
 def _remember(texts: dict[Any, T], key: Any, text: T) -> T:
     if len(texts) >= _TEMPLATES_MAX:
         texts.clear()
     texts[key] = text
     return text
-
-
-def _amounts(amounts: dict[str, Decimal]) -> str:
-    return ",".join([f'"{currency}":"{plain(amount)}"' for currency, amount in amounts.items()])
 
 
 def _labels_and_cost(data: Usage) -> str:

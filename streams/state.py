@@ -189,9 +189,10 @@ class State:
                 held.small[number] = value
 
     def _keep_hot(self, key: str, total: Total) -> None:
-        if len(self._hot) >= HOT_TOTALS_MAX:
-            self._hot.clear()
+        self._hot.pop(key, None)  # it goes to the end: the first one is the one that was touched longest ago
         self._hot[key] = total
+        if len(self._hot) > HOT_TOTALS_MAX:
+            del self._hot[next(iter(self._hot))]
 
     def _put_total(self, key: str, value: bytes) -> None:
         if key not in self.totals:

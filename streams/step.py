@@ -248,15 +248,18 @@ class _Batch:
 
     def _add_totals(self) -> None:
         now = self._now_ms * MS_NS
+        records: list[OutRecord] = []
         for key, sums in self._tally.sums():
             name = total_key(key)
             known = self._state.find_total(name)
             total = first_total(sums, now) if known is None else known.plus(sums, now)
             value = write_total(key, total)
             self._changes.totals[name] = (total, value)
-            self._put(self._lane.topics.totals, self._lane.partition, (name.encode(), value, [], self._now_ms))
+            records.append((name.encode(), value, [], self._now_ms))
             if key.item is None and key.window == "hour":
                 self._counts.add_due(sums)
+        if records:
+            self._others[self._lane.topics.totals, self._lane.partition] = records
 
     def _expire(self) -> None:
         now = self._stream_time_ms * MS_NS

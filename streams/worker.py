@@ -49,7 +49,7 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._books = Books(clients, settings, metrics, self._published)
-        writer = PricedWriter(settings.app, settings.report_currencies)
+        writer = PricedWriter(settings.app)
         self._shell = Shell(settings, clients, self._books, metrics, writer, partitions, clock_ms)
         self._consumer = clients.group_consumer(settings.topics.inputs, _Listener(self))
         self._tasks: dict[int, Task] = {}

@@ -92,7 +92,7 @@ def priced(line: str | dict[str, Any], found: Book | None = None, known: Account
 def data(line: str | dict[str, Any], found: Book | None = None, known: Account | None = None) -> dict[str, Any]:
     """The `data` of the priced event of a line, as a consumer reads it."""
     found = found or book()
-    writer = PricedWriter("stream-pricing", found.policy.report_currencies)
+    writer = PricedWriter("stream-pricing")
     return json.loads(writer.data(priced(line, found, known)))
 
 
@@ -119,7 +119,7 @@ def raw(
 
 def lane(partition: int = 0, partitions: int = 1, report_currencies: tuple[str, ...] = ("USD",)) -> Lane:
     """A task's settings; by default of the only partition there is."""
-    writer = PricedWriter("stream-pricing", report_currencies)
+    writer = PricedWriter("stream-pricing")
     return Lane(partition, partitions, Topics(), partition_of, writer, MAX_AGE_NS)
 
 

@@ -108,7 +108,7 @@ def price(settings: Settings, /, event_file: BinaryIO, json: bool, tier: str | N
     except Refused as refused:
         fail(str(refused))
     outcomes = map(prices.outcome, split_events(event_file.read()))
-    writer = PricedWriter(settings.app, settings.report_currencies)
+    writer = PricedWriter(settings.app)
     if json:
         for line in as_json(writer, outcomes):
             click.echo(line)

@@ -150,7 +150,7 @@ def product_answer(value: bytes, book: Book, accounts: dict[str, Any]) -> dict[s
     try:
         with exact():
             priced = price(event, book, known)
-            return json.loads(PricedWriter("app", book.policy.report_currencies).data(priced))
+            return json.loads(PricedWriter("app").data(priced))
     except Missing as missing:
         return Parked(str(missing.reason))
 
@@ -215,7 +215,7 @@ def test_totals_are_the_sums_of_priced_events(seed: int, count: int) -> None:
             except Missing:
                 continue
             tally.add(priced)
-            expected.add(json.loads(PricedWriter("app", ("USD",)).data(priced)), event.at)
+            expected.add(json.loads(PricedWriter("app").data(priced)), event.at)
         written = {name: json.loads(value) for name, value in totals_of(tally)}
     wanted = expected.values()
     assert written.keys() == wanted.keys()

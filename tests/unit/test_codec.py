@@ -42,7 +42,7 @@ STRINGS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_
 
 def written(made: dict[str, Any] | str, parked: str = "") -> dict[str, Any]:
     """The record of a priced event, as a consumer reads it; strictly, so that no key is there twice."""
-    writer = PricedWriter("stream-pricing", ("USD",))
+    writer = PricedWriter("stream-pricing")
     origin = RawRecord("usage.raw.v1", 3, 991)
     value = writer.event(priced(made, BOOK), FINGERPRINT, origin, "2026-11-22T10:00:00.41Z", parked)
     read_json(value, name="priced event")
@@ -112,7 +112,7 @@ def test_a_hostile_token_kind_or_dimension_is_a_meter_like_any_other(text: str) 
     made = usage("a ftg-3.0-pro in=1")
     made["data"]["tokens"] = {text: 8}
     found = found.model_copy(update={"models": (model,)})
-    [line] = json.loads(PricedWriter("w", ("USD",)).data(priced(made, book(found, rate(start=START)))))["lines"]
+    [line] = json.loads(PricedWriter("w").data(priced(made, book(found, rate(start=START)))))["lines"]
     assert (line["meter"], line["quantity"], line["consumed"], line["list"]) == (text, "8", "16", "0.000016")
 
 
@@ -135,7 +135,7 @@ def test_a_hostile_sheet_writes_what_it_says(text: str) -> None:
     made = [usage("a mdl_ftg30pro in=1"), usage("a terminal egress_bytes=1"), usage("a image:generate")]
     made[1]["data"]["dimensions"] = {text: 2}
     made[2]["data"]["operation"] = text
-    writer = PricedWriter('app"\\%s', ("USD",))
+    writer = PricedWriter('app"\\%s')
     one, two, three = (
         json.loads(
             writer.event(priced(each, book(changed, rate(start=START)), known), FINGERPRINT, RawRecord("t", 0, 0), "x")
@@ -156,9 +156,9 @@ def test_the_same_writer_writes_the_same_bytes_again() -> None:
         "a terminal egress_bytes=1",
         "a ftg-3.0-pro in=1 priority=high",
     ]
-    kept = PricedWriter("app", ("USD",))
+    kept = PricedWriter("app")
     for line in [*lines, *reversed(lines), *lines]:
-        assert kept.data(priced(line, BOOK)) == PricedWriter("app", ("USD",)).data(priced(line, BOOK))
+        assert kept.data(priced(line, BOOK)) == PricedWriter("app").data(priced(line, BOOK))
 
 
 # --- totals
