@@ -5,12 +5,16 @@ from collections.abc import Callable
 from pricing.documents import read_json
 from pricing.errors import InvalidDocument
 from pricing.importers.aitronos import read_aitronos
+from pricing.importers.fal import read_fal
 from pricing.importers.imported import Imported, ImportOptions
 from pricing.sheets import parse_sheet
 
 OWN_FORMAT = "sheet"
 
-IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {"aitronos": read_aitronos}
+IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {
+    "aitronos": read_aitronos,
+    "fal": read_fal,
+}
 
 
 def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported:
@@ -32,7 +36,8 @@ def format_of(value: bytes) -> str:
         document = read_json(value, name="document")
     except InvalidDocument:
         return OWN_FORMAT
-    return OWN_FORMAT if isinstance(document, dict) and "effective_from" in document else "aitronos"
+    fields = document if isinstance(document, dict) else {}
+    return OWN_FORMAT if "effective_from" in fields else "fal" if "prices" in fields else "aitronos"
 
 
 __all__ = ["IMPORTERS", "OWN_FORMAT", "ImportOptions", "Imported", "format_of", "read_any"]
