@@ -48,12 +48,28 @@ def sheets() -> None:
     type=IMAGE_PRICE,
     help="Price per 1M synapses of image operations, or model-input or model-output.",
 )
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="ID",
+    help="An endpoint to ask fal's API for, or @FILE for one a line; repeatable.",
+)
 @retroactive_option
 @click.option("--publish", "wanted", is_flag=True, help="Publish it; otherwise it is printed.")
 @with_settings
-def import_sheet(settings: Settings, /, place: str, form: str, retroactive: bool, wanted: bool, **named: Any) -> None:
+def import_sheet(
+    settings: Settings,
+    /,
+    place: str,
+    form: str,
+    endpoints: tuple[str, ...],
+    retroactive: bool,
+    wanted: bool,
+    **named: Any,
+) -> None:
     """Read a foreign price sheet; print it as a sheet, or publish it."""
-    document = fetched(place, settings)
+    document = fetched(place, settings, form, endpoints)
     options = ImportOptions(**named, location=document.location)
     sheet = _sheet_or_end(place, read_any(document.value, form, options))
     click.echo(_summary(sheet), err=True)
@@ -86,7 +102,7 @@ def _summary(sheet: Sheet) -> str:
 @with_settings
 def check_sheet(settings: Settings, place: str, form: str | None, json: bool) -> None:
     """List all problems and warnings of a document. Exit code 1 where there is a problem."""
-    imported = read_any(fetched(place, settings).value, form, ImportOptions("checked", "checked", 0))
+    imported = read_any(fetched(place, settings, form).value, form, ImportOptions("checked", "checked", 0))
     found = [{"severity": "problem", "text": problem} for problem in imported.problems]
     doubts = imported.warnings + (warnings(imported.sheet) if imported.sheet else [])
     found += [{"severity": "warning", "text": doubt} for doubt in doubts]

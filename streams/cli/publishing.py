@@ -63,10 +63,10 @@ def now_ns() -> int:
     return time.time_ns()
 
 
-def fetched(place: str, settings: Settings) -> Fetched:
+def fetched(place: str, settings: Settings, form: str | None = None, endpoints: Sequence[str] = ()) -> Fetched:
     """The document at a path or URL, or one line why not."""
     try:
-        return fetch(place, settings)
+        return fetch(place, settings, form, endpoints)
     except Refused as refused:
         fail(str(refused))
 
