@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from pricing.estimates import estimate, total_of
 from pricing.exchange import FxRate
 from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, read_any
 from pricing.money import plain
+from pricing.rating import Missing
 from pricing.sheet_review import diff_sheets, warnings
 from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
@@ -17,6 +19,7 @@ from streams.cli.common import Group, fail, print_rows, with_settings
 from streams.cli.publishing import (
     IMAGE_PRICE,
     PAIR,
+    QUANTITY,
     RATE,
     TIME,
     end_with_problems,
@@ -192,6 +195,34 @@ def compare_sheets(settings: Settings, old: str, new: str, json: bool) -> None:
         print_rows(rows, json=json, columns=["path", "old", "new", "percent"])
     else:
         click.echo("no differences")
+
+
+@sheets.command("estimate")
+@click.argument("name", metavar="SHEET")
+@click.argument("quantities", metavar="ENDPOINT=QUANTITY...", type=QUANTITY, nargs=-1, required=True)
+@json_option
+@with_settings
+def estimate_cost(settings: Settings, name: str, quantities: tuple[tuple[str, Decimal], ...], json: bool) -> None:
+    """Estimate what so many billing units of endpoints cost, by a sheet: a file, a URL or a published ID@VERSION.
+
+    It computes what fal's API answers for the estimate type unit_price, and --json prints it in the API's form. The
+    other type, historical_api_price, needs what past calls consumed, which no sheet has.
+    """
+    sheet = _any_sheet(settings, name)
+    try:
+        found = [estimate(sheet, *each) for each in quantities]
+        total, currency = total_of(found)
+    except (Missing, ValueError) as error:
+        fail(str(error))
+    if json:
+        click.echo(f'{{"estimate_type": "unit_price", "total_cost": {plain(total)}, "currency": "{currency}"}}')
+        return
+    rows = [
+        {key: plain(value) if isinstance(value, Decimal) else value for key, value in one._asdict().items()}
+        for one in found
+    ]
+    rows.append({"endpoint": "total", "cost": plain(total), "currency": currency})
+    print_rows(rows, json=False, columns=["endpoint", "unit", "quantity", "price", "cost", "currency"])
 
 
 @click.group(cls=Group)
