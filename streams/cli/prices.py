@@ -1,4 +1,4 @@
-"""`sheets` and `fx`: price sheets and exchange rates, checked as a whole before any of it is sent."""
+"""`sheets`: price sheets, checked as a whole before any of it is sent."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from pricing.estimates import estimate, total_of
-from pricing.exchange import FxRate
 from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, read_any
 from pricing.money import plain
 from pricing.rating import Missing
@@ -16,11 +15,10 @@ from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
 from streams.cli.accounts import accounts
 from streams.cli.common import Group, fail, print_rows, with_settings
+from streams.cli.fx import fx
 from streams.cli.publishing import (
     IMAGE_PRICE,
-    PAIR,
     QUANTITY,
-    RATE,
     TIME,
     end_with_problems,
     fetched,
@@ -223,41 +221,6 @@ def estimate_cost(settings: Settings, name: str, quantities: tuple[tuple[str, De
     ]
     rows.append({"endpoint": "total", "cost": plain(total), "currency": currency})
     print_rows(rows, json=False, columns=["endpoint", "unit", "quantity", "price", "cost", "currency"])
-
-
-@click.group(cls=Group)
-def fx() -> None:
-    """Publish and list exchange rates."""
-
-
-@fx.command("set")
-@click.argument("pair", type=PAIR, metavar="CHF/USD")
-@click.argument("rate", type=RATE)
-@click.option("--from", "from_ns", type=TIME, required=True, help="From when it counts, RFC 3339.")
-@retroactive_option
-@with_settings
-def set_rate(settings: Settings, pair: str, rate: Decimal, from_ns: int, retroactive: bool) -> None:
-    """Publish that one CHF is RATE USD from a time on. The way back is a rate of its own."""
-    publish_document(settings, FxRate(pair=pair, rate=rate, from_ns=from_ns), retroactive=retroactive)
-
-
-@fx.command("list")
-@json_option
-@with_settings
-def list_rates(settings: Settings, json: bool) -> None:
-    """List the published rates, in the order of their publication."""
-    rows = [
-        {
-            "pair": each.fx.pair,
-            "rate": plain(each.fx.rate),
-            "from": each.version,
-            "published_at": format_time(each.published_at),
-            "retroactive": each.retroactive,
-        }
-        for each in shelf(settings).book
-        if each.fx is not None
-    ]
-    print_rows(rows, json=json, columns=["pair", "rate", "from", "published_at", "retroactive"])
 
 
 def _sheet_or_end(place: str, imported: Imported) -> Sheet:

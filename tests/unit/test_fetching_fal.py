@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ ANONYMOUS = Settings()
 SECRETIVE = Settings(
     import_fal_key=SecretStr("f4l-k3y"), import_bearer_token=SecretStr("t0ken"), import_api_key=SecretStr("s3cret")
 )
-HEADERS = {"authorization": "Key f4l-k3y"}
 
 
 @dataclass
@@ -179,13 +180,16 @@ def test_every_page_is_fetched(fal: Fal) -> None:
 
 
 def test_prices_keep_every_digit(fal: Fal) -> None:
-    """No number is read and written again on the way."""
-    price = b'{"endpoint_id": "a", "unit_price": 0.1000000000000000055511151231e-3, "unit": "image", "currency": "USD"}'
+    """No number is read and written again on the way, as a float would be."""
+    price = b'{"endpoint_id": "a", "unit_price": 1.23456789012345678901E-4, "unit": "image", "currency": "USD"}'
     fal.answers = lambda number, asked: Answer(body=b'{"prices": [' + price + b'], "has_more": false}')
     value, location = fetched(fal, "a")
     assert price in value
     sheet = read_any(value, "fal", ImportOptions("fal", "1", 0, location=location)).sheet
-    assert sheet is None  # over 24 digits after the point, which the importer says
+    assert sheet is not None
+    assert sheet.source is not None
+    assert sheet.models[0].units == {"image": Decimal("0.000123456789012345678901")}
+    assert (sheet.source.sha256, sheet.source.location) == (sha256(value).hexdigest(), fal.url)
 
 
 def test_the_same_answers_give_the_same_bytes(fal: Fal) -> None:
@@ -364,3 +368,21 @@ def test_sheets_import_asks_for_endpoints_and_prints_the_sheet(fal: Fal) -> None
         ("c", {"image": "0.025"}),
     ]
     assert sheet["source"]["location"] == fal.url
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sheets", "check", "--format", "fal", "URL"],
+        ["price", "--format", "fal", "--sheet", "URL", "-"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_with_a_format_asks_as_fal_wants_it(fal: Fal, command: list[str]) -> None:
+    """With its key, for the endpoints in the URL."""
+    args = [f"{fal.url}?endpoint_id=a" if arg == "URL" else arg for arg in command]
+    found = CliRunner().invoke(main, args, env={"STREAM_PRICING_IMPORT_FAL_KEY": "f4l-k3y"})
+    assert found.exit_code == 0, found.output
+    (asked,) = fal.asked
+    assert asked.endpoints == ["a"]
+    assert "Key f4l-k3y" in asked.headers.values()
