@@ -20,7 +20,6 @@ _DAY_NS = 1440 * _MINUTE_NS
 class _Condition(NamedTuple):
     """A `When` as bounds: input from `input_min`, instants and times of day from the first to before the second."""
 
-    service_tier: str | None
     regions: tuple[str, ...]
     input_min: int
     since: int
@@ -32,7 +31,7 @@ def _condition(when: When) -> _Condition:
     input_min = when.input_from or 0 if when.input_over is None else when.input_over + 1
     daily = None if when.daily is None else (_time_of_day(when.daily.start), _time_of_day(when.daily.end))
     until = END_NS if when.until is None else when.until
-    return _Condition(when.service_tier, when.regions, input_min, when.since or 0, until, daily)
+    return _Condition(when.regions, input_min, when.since or 0, until, daily)
 
 
 def _time_of_day(minute: str) -> int:
@@ -40,21 +39,24 @@ def _time_of_day(minute: str) -> int:
 
 
 class Cases:
-    """The situations of a model's cases, in their order."""
+    """The situations of a model's cases, by the service tier that they are for, each with its number from 1 on."""
 
     def __init__(self, cases: Iterable[Case]) -> None:
-        self._conditions = tuple(_condition(case.when) for case in cases)
+        self._of_tier: dict[object, list[tuple[int, _Condition]]] = {}
+        for number, case in enumerate(cases, 1):
+            self._of_tier.setdefault(case.when.service_tier, []).append((number, _condition(case.when)))
 
     def choose(self, service_tier: object, region: object, tokens: Mapping[str, int], at: int) -> int | None:
         """The number of the price list: 0 is the model's own, from 1 on the cases'; None: the tier has no price.
 
-        `service_tier` and `region` are strings or UNSET, `tokens` the counts by kind, `at` the instant of the usage.
+        `service_tier` and `region` are strings, or UNSET or None where they are not known, `tokens` the counts by kind,
+        `at` the instant of the usage.
         """
         tier = None if service_tier is UNSET or service_tier in STANDARD_TIERS else service_tier
-        if self._conditions:
+        if conditions := self._of_tier.get(tier):
             total = input_count(tokens)
-            for number, condition in enumerate(self._conditions, 1):
-                if condition.service_tier == tier and _holds(condition, region, total, at):
+            for number, condition in conditions:
+                if _holds(condition, region, total, at):
                     return number
         return 0 if tier is None else None
 

@@ -96,15 +96,16 @@ def rates_key(data: Any) -> tuple[str, ...]:
     return (kind.__name__, "", "")
 
 
-def choose_list(rates: Rates, data: Any, tokens: Mapping[str, int], at: int) -> int:
-    """Which of a direct model's price lists an event at `at` has: 0 is `rates`, from 1 on those in its cases.
+def choose_list(rates: Rates, service_tier: object, region: object, tokens: Mapping[str, int], at: int) -> int:
+    """Which of a direct model's price lists usage at `at` has: 0 is `rates`, from 1 on those in its cases.
 
-    Missing (`no_price_for_model`) where the service tier that was served has no price.
+    `service_tier` is what was served, `region` where; neither needs to be known. Missing (`no_price_for_model`) where
+    that tier has no price.
     """
     assert rates.cases is not None
-    number = rates.cases.choose(data.service_tier, data.region, tokens, at)
+    number = rates.cases.choose(service_tier, region, tokens, at)
     if number is None:
-        raise Missing(Unpriced.NO_MODEL, f"service tier {data.service_tier} of model {rates.model}")
+        raise Missing(Unpriced.NO_MODEL, f"service tier {service_tier} of model {rates.model}")
     return number
 
 

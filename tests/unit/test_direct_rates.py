@@ -7,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from pricing.errors import Unpriced
 from pricing.events import ModelUsage
@@ -33,7 +34,7 @@ def usage(model: str, tokens: str = "", **fields: Any) -> ModelUsage:
 def priced(sheet: Sheet, data: ModelUsage, at: str = "2025-06-01T12:00:00Z") -> tuple[Rates, dict[str, Any]]:
     """The price list that the event has, and its quantities by rate."""
     rates = rates_for(sheet, data)
-    number = choose_list(rates, data, data.tokens, parse_time(at))  # type: ignore[arg-type]
+    number = choose_list(rates, data.service_tier, data.region, data.tokens, parse_time(at))  # type: ignore[arg-type]
     chosen = (rates, *rates.in_cases)[number]
     return chosen, dict(split(chosen, data.tokens))  # type: ignore[arg-type]
 
@@ -167,6 +168,13 @@ def test_a_model_without_cases_has_the_standard_tier_alone(tier: str, is_priced:
 def test_the_priority_of_aitronos_is_none_of_a_direct_model() -> None:
     """It multiplies synapses, of which there are none here."""
     assert listed(KNOWN, usage("gpt-4o", "input=1000 output=100", priority="whatever")) == "0.0035"
+
+
+def test_an_event_that_says_neither_tier_nor_region_is_of_the_standard_tier() -> None:
+    """Left out or null: responses have both."""
+    rates = rates_for(CASES, usage("m"))
+    noon = parse_time("2025-01-01T12:00:00Z")
+    assert [choose_list(rates, none, none, {"input": 1}, noon) for none in (UNSET, None)] == [0, 0]
 
 
 def test_markup_is_on_every_price() -> None:
