@@ -341,6 +341,7 @@ def test_reasons_read_as_the_contract_has_them() -> None:
         "not_a_cloudevent",
         "unknown_type",
         "invalid_field",
+        "token_counts_do_not_reconcile",
         "from_the_future",
         "too_late",
         "id_reused_with_other_content",
