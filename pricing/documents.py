@@ -238,7 +238,7 @@ def _flaws(document: object) -> Iterator[str]:
     left: list[tuple[object, tuple[str | int, ...]]] = [(document, ())]
     while left:
         value, path = left.pop()
-        if isinstance(value, _CONTAINERS) and len(path) >= DEPTH_MAX:
+        if isinstance(value, dict | list) and len(path) >= DEPTH_MAX:
             yield _TOO_DEEP
             return
         inside: list[tuple[object, tuple[str | int, ...]]] = []
