@@ -68,6 +68,13 @@ def test_every_digit_counts(quantity: Decimal, price: Decimal) -> None:
     assert Fraction(found.cost) == Fraction(quantity) * Fraction(price)
 
 
+def test_every_digit_of_the_total_counts() -> None:
+    """10^15 x 0.025 and 10^-18 x 0.025 are 35 digits apart."""
+    large, small = endpoint_quantity(f"{FLUX}={10**15}"), endpoint_quantity(f"{FLUX}=0.{'0' * 17}1")
+    found, _ = total_of([estimate(SHEET, *large), estimate(SHEET, *small)])
+    assert Fraction(found) == Fraction(25, 1000) * (10**15 + Fraction(1, 10**18))
+
+
 @pytest.mark.parametrize(
     ("endpoint", "reason", "detail"),
     [

@@ -91,7 +91,7 @@ def test_a_refusal_is_one_line_without_secrets(server: str, path: str, settings:
         ("http://[::1/", ANONYMOUS, "the URL cannot be used"),
         ("/no/such/file", ANONYMOUS, "/no/such/file cannot be read: No such file or directory"),
         ("/tmp", ANONYMOUS, "/tmp cannot be read: Is a directory"),
-        ("https://a.example/", Settings(import_api_key=SecretStr("k3y\n")), "import_api_key is empty or has"),
+        ("https://a.example/", Settings(import_api_key=SecretStr("k3\ny")), "import_api_key is empty or has"),
         ("https://a.example/", Settings(import_api_key=SecretStr(" k3y")), "import_api_key is empty or has"),
         (
             "https://a.example/",
@@ -105,7 +105,7 @@ def test_what_cannot_be_fetched_is_one_line_without_secrets(place: str, settings
     with pytest.raises(Refused) as refused:
         fetch(place, settings)
     assert said in str(refused.value)
-    assert not any(secret in str(refused.value) for secret in ("t0ken", "k3y", "s3cret"))
+    assert not any(secret in str(refused.value) for secret in ("t0ken", "k3", "s3cret"))
 
 
 def test_what_is_too_large_or_too_slow_is_not_read_on(
