@@ -6,7 +6,9 @@ from pricing.documents import read_json
 from pricing.errors import InvalidDocument
 from pricing.importers.aitronos import read_aitronos
 from pricing.importers.fal import read_fal
+from pricing.importers.genai_prices import read_genai_prices
 from pricing.importers.imported import Imported, ImportOptions
+from pricing.importers.litellm import read_litellm
 from pricing.sheets import parse_sheet
 
 OWN_FORMAT = "sheet"
@@ -14,6 +16,8 @@ OWN_FORMAT = "sheet"
 IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {
     "aitronos": read_aitronos,
     "fal": read_fal,
+    "genai-prices": read_genai_prices,
+    "litellm": read_litellm,
 }
 
 
@@ -36,8 +40,11 @@ def format_of(value: bytes) -> str:
         document = read_json(value, name="document")
     except InvalidDocument:
         return OWN_FORMAT
+    if isinstance(document, list):
+        return "genai-prices"
     fields = document if isinstance(document, dict) else {}
-    return OWN_FORMAT if "effective_from" in fields else "fal" if "prices" in fields else "aitronos"
+    signs = {"effective_from": OWN_FORMAT, "prices": "fal", "sample_spec": "litellm"}
+    return next((form for field, form in signs.items() if field in fields), "aitronos")
 
 
 __all__ = ["IMPORTERS", "OWN_FORMAT", "ImportOptions", "Imported", "format_of", "read_any"]
