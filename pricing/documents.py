@@ -37,6 +37,7 @@ MULTIPLIER_DIGITS = (6, 12)
 PERCENTAGE_DIGITS = (3, 24)
 
 _TOO_DEEP = f"document: nested over {DEPTH_MAX} levels"
+_CONTAINERS = (dict, list)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -56,16 +57,21 @@ def price(text: str | Decimal) -> Decimal:
 
 
 def _decimal(value: object, digits: tuple[int, int]) -> Decimal:
-    before, after = digits
     if isinstance(value, str) and not isinstance(value, NumberText):
-        found = number(value, before=before, after=after)
+        found = _number(value, *digits)
     elif isinstance(value, Decimal):
-        found = within(value, before=before, after=after)
+        found = within(value, before=digits[0], after=digits[1])
     else:
         raise ValueError("must be a decimal string")
     if found < 0:
         raise ValueError("must not be negative")
     return found
+
+
+@lru_cache(16_384)
+def _number(text: str, before: int, after: int) -> Decimal:
+    # Remembered: thousands of models have some hundred prices, and then share them in memory too.
+    return number(text, before=before, after=after)
 
 
 def _percentage(value: object) -> Decimal:
@@ -93,6 +99,8 @@ def _instant(value: object, info: ValidationInfo) -> int:
 
 def text_problem(value: str) -> str | None:
     """What keeps `value` from being a name: 1 to 256 bytes of UTF-8 without control characters."""
+    if value.isascii() and value.isprintable() and 1 <= len(value) <= 256:
+        return None
     if _CONTROL.search(value) is not None:
         return "must not have control characters"
     if not _is_unicode(value):
@@ -236,8 +244,7 @@ def _flaws(document: object) -> Iterator[str]:
         inside: list[tuple[object, tuple[str | int, ...]]] = []
         if isinstance(value, _Pairs):
             yield from (f"{path_text((*path, key))}: the key appears twice" for key in value.twice)
-            for key, item in value.items():
-                inside += [(each, (*path, key)) for each in (key, item) if _may_be_flawed(each)]
+            inside = [(each, (*path, pair[0])) for pair in value.items() for each in pair if _may_be_flawed(each)]
         elif isinstance(value, list):
             inside = [(item, (*path, index)) for index, item in enumerate(value) if _may_be_flawed(item)]
         elif isinstance(value, str) and not _is_unicode(value):
@@ -246,7 +253,7 @@ def _flaws(document: object) -> Iterator[str]:
 
 
 def _may_be_flawed(value: object) -> bool:
-    return not value.isascii() if isinstance(value, str) else isinstance(value, dict | list)
+    return not value.isascii() if isinstance(value, str) else isinstance(value, _CONTAINERS)
 
 
 def _is_unicode(text: str) -> bool:

@@ -14,6 +14,7 @@ class Rejected(StrEnum):
     NOT_A_CLOUDEVENT = "not_a_cloudevent"
     UNKNOWN_TYPE = "unknown_type"
     INVALID_FIELD = "invalid_field"
+    DO_NOT_RECONCILE = "token_counts_do_not_reconcile"
     FROM_THE_FUTURE = "from_the_future"
     TOO_LATE = "too_late"
     ID_REUSED = "id_reused_with_other_content"

@@ -2,7 +2,8 @@
 
 A `Rate` is the whole formula of section 3 of the contract folded into exact factors per unit: a token of
 `ftg-3.0-pro` input at priority high consumes 4 synapses and lists at 0.0000528 CHF. Every amount of a line is linear
-in its quantity, which is also why totals can add quantities first and multiply once.
+in its quantity, which is also why totals can add quantities first and multiply once. A direct model has one set of
+rates for each of its price lists; `choose_list` says which one is an event's, `split` what of it goes by which rate.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
+from pricing.cases import Cases
 from pricing.errors import Unpriced
 from pricing.events import (
     CodeExecutionUsage,
@@ -20,11 +22,14 @@ from pricing.events import (
     ModelUsage,
     TerminalUsage,
 )
-from pricing.money import MILLION, ZERO, as_count, plain, whole
-from pricing.sheets import Model, Sheet
+from pricing.kinds import TOKEN_KINDS
+from pricing.money import HUNDRED, MILLION, ZERO, as_count, plain, whole
+from pricing.sheets import Band, Case, Model, Sheet
 
-TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output")
-SECONDS = "\x00seconds"  # no token kind can have this name: strings have no control characters
+# Names of rates that no token kind can have: strings have no control characters. What follows is the meter.
+SECONDS = "\x00seconds"
+UNITS = "\x00units."
+REQUEST = f"{UNITS}request"
 ONE = whole(1)
 PER_UNIT = "1"
 PER_MILLION = plain(MILLION)
@@ -61,6 +66,8 @@ class Rates(NamedTuple):
 
     `no_multiplier` tells that the priority has none; the rates are then there only to tell which meter lacks a price.
     Units consumed are all synapses or all neurons. Where they are not `is_ordered`, lines stand as the event has them.
+    Those of a direct model have `cases`, `in_cases` in their order, and `bands` of the kinds that have some: the rates'
+    names, each with the count beyond which it is the one.
     """
 
     by_name: Mapping[str, Rate]
@@ -70,6 +77,9 @@ class Rates(NamedTuple):
     free_memory_mb: Decimal | None = None
     is_in_neurons: bool = False
     is_ordered: bool = True
+    cases: Cases | None = None
+    in_cases: "tuple[Rates, ...]" = ()
+    bands: Mapping[str, tuple[tuple[str, int], ...]] = {}
 
 
 def rates_for(sheet: Sheet, data: Any) -> Rates:
@@ -79,21 +89,45 @@ def rates_for(sheet: Sheet, data: Any) -> Rates:
 
 
 def rates_key(data: Any) -> tuple[str, ...]:
-    """What of the usage decides its rates, so that compiled ones can be kept: few keys, however many events."""
+    """What of the usage decides its rates, so that compiled ones can be kept."""
     kind = type(data)
     if kind is ModelUsage:
-        return (data.model, _priority(data))
+        return (data.model, _priority(data), data.provider)
     if kind is ImageUsage:
-        return ("image", data.operation, _priority(data), "" if data.model is UNSET else data.model)
+        return ("image", data.operation, _priority(data), data.model, data.provider)
     return (kind.__name__, "", "")
 
 
-def find_model(sheet: Sheet, name: str) -> Model | None:
-    """The model with this key, id or alias, exactly; never a guess."""
-    for model in sheet.models:
-        if name == model.key or name == model.id or name in model.aliases:
-            return model
-    return None
+def choose_list(rates: Rates, service_tier: object, region: object, tokens: Mapping[str, int], at: int) -> int:
+    """Which of a direct model's price lists usage at `at` has: 0 is `rates`, from 1 on those in its cases.
+
+    `service_tier` is what was served, `region` where; neither needs to be known. Missing (`no_price_for_model`) where
+    that tier has no price.
+    """
+    assert rates.cases is not None
+    number = rates.cases.choose(service_tier, region, tokens, at)
+    if number is None:
+        raise Missing(Unpriced.NO_MODEL, f"service tier {service_tier} of model {rates.model}")
+    return number
+
+
+def split(rates: Rates, quantities: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The quantities of one request by the rates of a direct model: cut at its bands, and the request itself."""
+    found: dict[str, Any] = {}
+    for name, quantity in quantities.items():
+        left = quantity
+        for band, above in reversed(rates.bands.get(name, ())):
+            if left > above:
+                found[band], left = left - above, above
+        found[name] = left
+    if REQUEST in rates.by_name:
+        found.setdefault(REQUEST, 1)
+    return found
+
+
+def find_model(sheet: Sheet, name: str, provider: object = None) -> Model | None:
+    """The model that an event means, whose `provider` may be unset or None; never a guess."""
+    return sheet.names.find(name, provider if isinstance(provider, str) else None)
 
 
 def _priority(data: Any) -> str:
@@ -113,11 +147,13 @@ def _neuron_rate(meter: str, unit: str, neurons: Decimal, price: Decimal, curren
 
 
 def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
-    model = find_model(sheet, data.model)
+    model = find_model(sheet, data.model, data.provider)
     if model is None:
         raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.named}")
     if model.category == "neuron":
         return _neuron_model_rates(sheet, model)
+    if model.category == "direct":
+        return _direct_rates(sheet, model)
     multiplier = sheet.priorities.get(_priority(data))
     factor = ONE if multiplier is None else multiplier
     rates = {}
@@ -140,8 +176,40 @@ def _neuron_model_rates(sheet: Sheet, model: Model) -> Rates:
     return Rates(rates, model=model.key, is_in_neurons=True)
 
 
+def _direct_rates(sheet: Sheet, model: Model) -> Rates:
+    """Prices of tokens and units themselves, marked up; the priority is none of theirs and does not apply."""
+    factor = (HUNDRED + (sheet.markup_percentage or ZERO)) / HUNDRED
+    cases = Cases(model.cases)
+    in_cases = tuple(_price_list(case, model, factor, cases) for case in model.cases)
+    return _price_list(model, model, factor, cases)._replace(in_cases=in_cases)
+
+
+def _price_list(prices: Model | Case, model: Model, factor: Decimal, cases: Cases) -> Rates:
+    def rate(meter: str, unit: str, per: Decimal, price: Decimal) -> Rate:
+        marked_up = price * factor
+        return Rate(meter, unit, None, None, marked_up, plain(per), model.currency, marked_up / per)
+
+    rates = {}
+    bands = {}
+    for kind in sorted(prices.prices, key=_line_order):
+        rates[kind] = rate(kind, "token", MILLION, prices.prices[kind])
+        for band in prices.bands.get(kind, ()):
+            rates[_band_name(kind, band)] = rate(kind, "token", MILLION, band.price)
+        if kind in prices.bands:
+            bands[kind] = tuple((_band_name(kind, band), band.above) for band in prices.bands[kind])
+    for unit, price in sorted(prices.units.items()):
+        rates[UNITS + unit] = rate(f"units.{unit}", unit, ONE, price)
+    if "second" in prices.units:  # where the event has them as `seconds`
+        rates[SECONDS] = rate("seconds", "second", ONE, prices.units["second"])
+    return Rates(rates, model=model.key, cases=cases, bands=bands)
+
+
+def _band_name(kind: str, band: Band) -> str:
+    return f"{kind}\x00{band.above}"
+
+
 def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
-    model = None if data.model is UNSET else find_model(sheet, data.model)
+    model = None if data.model is UNSET else find_model(sheet, data.model, data.provider)
     if data.count == 0:  # what was not used needs no price
         return Rates(
             {"count": _synapse_rate("", "image", ZERO, ZERO, sheet.currency)}, model=model.key if model else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from pricing.documents import shown
 from pricing.money import HUNDRED, ZERO, number, plain
 from pricing.sheets import Model, Sheet
 from pricing.times import format_time
@@ -41,7 +42,14 @@ def diff_sheets(old: Sheet, new: Sheet) -> list[Difference]:
 def _by_name(sheet: Sheet) -> dict[str, Any]:
     fields = sheet.model_dump(exclude={"source", "models"}, exclude_none=True)
     fields["effective_from"] = format_time(sheet.effective_from)
-    fields["models"] = {model.key: model.model_dump(exclude={"key"}, exclude_none=True) for model in sheet.models}
+    fields["models"] = {model.label: _model_fields(model) for model in sheet.models}
+    return fields
+
+
+def _model_fields(model: Model) -> dict[str, Any]:
+    fields = model.model_dump(exclude={"key"}, exclude_none=True)
+    for case, dumped in zip(model.cases, fields.get("cases", ()), strict=True):
+        dumped["when"] = case.when.model_dump(mode="json", exclude_none=True)  # with its instants as text
     return fields
 
 
@@ -49,11 +57,14 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | Decimal]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _leaves(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, tuple):
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    elif isinstance(value, list | tuple):
         if value:
             yield path, ", ".join(value)
     else:
-        yield path, value
+        yield path, value if isinstance(value, Decimal | str) else shown(value)
 
 
 def _text(value: str | Decimal | None) -> str | None:
@@ -92,6 +103,8 @@ def _usual(low: str, high: str, below: str, above: str) -> _Usual:
 _MODEL_PRICE = _usual("0.001", "10000", "a price per token or per 1,000", "a price of more than 1M, or in cents")
 # The dearest price of one model: a whole model below this is rather priced per 1,000.
 _MODEL_DEAREST = _usual("0.1", "10000", "prices per token or per 1,000", "prices of more than 1M")
+# Of a model that is priced by tokens themselves; small embedding models cost least.
+_DIRECT_DEAREST = _usual("0.001", "10000", "prices per token or per 1,000", "prices of more than 1M")
 _NEURON_PRICE = _usual("0.05", "10000", "a price per neuron or per 1,000", "a price of more than 1M, or in cents")
 # A model's price over its own input price: output is 1 to 20 times the input, a cache 0.02 to 2 times.
 _TO_INPUT = {
@@ -171,10 +184,11 @@ def _unusual(sheet: Sheet) -> Iterator[str]:
 
 
 def _unusual_model(model: Model) -> Iterator[str]:
-    path = f"models.{model.key}.prices"
+    path = f"models.{model.label}.prices"
     dearest = max(model.prices.values(), default=None)
-    if dearest is not None and dearest < _MODEL_DEAREST.low:
-        yield from _outside(path, dearest, _MODEL_DEAREST)
+    usual_dearest = _DIRECT_DEAREST if model.category == "direct" else _MODEL_DEAREST
+    if dearest is not None and dearest < usual_dearest.low:
+        yield from _outside(path, dearest, usual_dearest)
         return
     unusual = [w for kind, price in model.prices.items() for w in _outside(f"{path}.{kind}", price, _MODEL_PRICE)]
     if unusual:
@@ -202,13 +216,25 @@ def _outside(path: str, value: Decimal | None, usual: _Usual) -> Iterator[str]:
 
 def _zeros(sheet: Sheet) -> Iterator[str]:
     for path, value in _leaves(_by_name(sheet), ""):
-        allowed = path.startswith(("tiers.", "code_execution.cpu_free", "code_execution.memory_free"))
+        allowed = path.startswith(("tiers.", "code_execution.cpu_free", "code_execution.memory_free", "markup"))
         if isinstance(value, Decimal) and not value and not allowed:
             yield f"{path}: is 0, so it costs nothing; a price that is not known is left out"
 
 
 def _missing(sheet: Sheet) -> Iterator[str]:
-    """What usage of a usual kind would be parked for."""
+    """What usage of a usual kind would be parked for; a sheet of nothing but direct models is the market's."""
+    if not sheet.models or any(model.category != "direct" for model in sheet.models):
+        yield from _missing_sections(sheet)
+    for name in ("code_execution", "connector_tools"):
+        section = getattr(sheet, name)
+        for part, value in (section.model_dump() if section else {}).items():
+            if value is None:
+                yield f"{name}.{part}: is missing, usage that needs it is parked"
+    for model in sheet.models:
+        yield from _missing_in_model(model)
+
+
+def _missing_sections(sheet: Sheet) -> Iterator[str]:
     sections: dict[str, object] = {
         "base_multiplier": sheet.base_multiplier,
         "neuron_price": sheet.neuron_price,
@@ -223,16 +249,13 @@ def _missing(sheet: Sheet) -> Iterator[str]:
     for path, value in sections.items():
         if value is None:
             yield f"{path}: is missing, usage that needs it is parked"
-    for name in ("code_execution", "connector_tools"):
-        section = getattr(sheet, name)
-        for part, value in (section.model_dump() if section else {}).items():
-            if value is None:
-                yield f"{name}.{part}: is missing, usage that needs it is parked"
-    for model in sheet.models:
-        yield from _missing_in_model(model)
 
 
 def _missing_in_model(model: Model) -> Iterator[str]:
+    if model.category == "direct":
+        if not (model.prices or model.units):
+            yield f"models.{model.label}: has no price of its own, usage outside of its cases is parked"
+        return
     if model.category == "neuron":
         if model.neurons_per_token is None:
             yield f"models.{model.key}.neurons_per_token: is missing, usage that needs it is parked"

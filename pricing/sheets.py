@@ -5,8 +5,9 @@ not in the mapping), which is another thing than zero. Prices of tokens, images 
 units.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -35,7 +36,28 @@ from pricing.documents import (
     read_json,
 )
 from pricing.errors import InvalidDocument
+from pricing.model_names import ModelNames, repeated_names
+from pricing.models import Band, Case, Daily, Model, When
 from pricing.money import plain
+
+__all__ = [
+    "IMAGE_PRICE_SOURCES",
+    "Band",
+    "Case",
+    "CodeExecution",
+    "ConnectorTools",
+    "Daily",
+    "ImagePrice",
+    "Model",
+    "Sheet",
+    "Source",
+    "Tier",
+    "UnitPrice",
+    "When",
+    "image_price",
+    "parse_sheet",
+    "sheet_bytes",
+]
 
 ImagePriceSource = Literal["model-input", "model-output"]
 IMAGE_PRICE_SOURCES = ("model-input", "model-output")
@@ -52,72 +74,6 @@ ImagePrice = Annotated[
     PlainSerializer(lambda value: value if isinstance(value, str) else plain(value), return_type=str, when_used="json"),
     WithJsonSchema({"type": "string"}),
 ]
-
-
-Minute = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\z")]
-TokenCount = Annotated[int, Field(ge=0, le=10**15)]
-
-
-class Daily(Document):
-    """A stretch of every day in UTC, from the first minute to before the last; it may reach over midnight."""
-
-    start: Minute
-    end: Minute
-
-
-class When(Document):
-    """The situation that a case is for: every condition given has to hold.
-
-    `service_tier` is what was served; input is counted over all input kinds, cached and written ones too.
-    """
-
-    service_tier: Text | None = None
-    regions: tuple[Text, ...] = ()
-    input_over: TokenCount | None = None
-    input_from: TokenCount | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    daily: Daily | None = None
-
-
-class Band(Document):
-    """The price of those of a request's units of one kind that lie beyond `above`: marginal, like a tax bracket."""
-
-    above: TokenCount
-    price: Price
-
-
-class Case(Document):
-    """A model's prices in a special situation: all of them, nothing is taken over from the model's own."""
-
-    when: When
-    prices: dict[Text, Price] = Field(default_factory=dict)
-    bands: dict[Text, tuple[Band, ...]] = Field(default_factory=dict)
-    units: dict[Text, Price] = Field(default_factory=dict)
-
-
-class Model(Document):
-    """What one model costs; events name it by `key`, `id` or an alias, exactly, or by what begins with a prefix.
-
-    `prices` are per 1M, by token kind: of synapses, or of tokens where the category is `direct`. A direct model
-    may also have `bands`, which price what lies beyond a count, prices of other `units` (per 1 of them: `image`,
-    `second`, `web_search`), and `cases`: the first whose situation is the event's has its prices.
-    """
-
-    key: Text
-    id: Text | None = None
-    name: Text | None = None
-    provider: Text | None = None
-    aliases: tuple[Text, ...] = ()
-    prefixes: tuple[Text, ...] = ()
-    category: Literal["synapse", "neuron", "direct"]
-    currency: Currency
-    prices: dict[Text, Price] = Field(default_factory=dict)
-    bands: dict[Text, tuple[Band, ...]] = Field(default_factory=dict)
-    units: dict[Text, Price] = Field(default_factory=dict)
-    cases: tuple[Case, ...] = ()
-    synapses_per_second: Multiplier | None = None
-    neurons_per_token: Multiplier | None = None
 
 
 class CodeExecution(Document):
@@ -162,16 +118,6 @@ class Source(Document):
     location: Annotated[str, StringConstraints(max_length=2048)] | None = None
 
 
-def repeated_names(models: Iterable[tuple[str, set[str]]]) -> Iterator[str]:
-    """A problem for each name that an earlier model has too; `models` are (what to call it, its names)."""
-    owners: dict[str, str] = {}
-    for label, names in models:
-        for name in sorted(names):
-            owner = owners.setdefault(name, label)
-            if owner != label:
-                yield f"{label}: the name {name!r} is also a name of {owner}"
-
-
 def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
     problems = list(repeated_names(_names(index, model.__dict__) for index, model in enumerate(models)))
     if problems:
@@ -179,13 +125,14 @@ def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
     return models
 
 
-def _names(index: int, model: Any) -> tuple[str, set[str]]:
+def _names(index: int, model: Any) -> tuple[str, str | None, set[str]]:
     # Also of a model that is not valid otherwise, so that all problems come out at once.
     if not isinstance(model, dict):
-        return f"models[{index}]", set()
-    aliases = model.get("aliases") or ()
+        return f"models[{index}]", None, set()
+    provider, aliases = model.get("provider"), model.get("aliases") or ()
     given = [model.get("key"), model.get("id"), *(aliases if isinstance(aliases, list | tuple) else ())]
-    return f"models[{index}]", {name for name in given if isinstance(name, str)}
+    names = {name for name in given if isinstance(name, str)}
+    return f"models[{index}]", provider if isinstance(provider, str) else None, names
 
 
 class Sheet(Document):
@@ -217,6 +164,17 @@ class Sheet(Document):
     def named(self) -> str:
         """Id and version, for messages."""
         return f"{self.id} {self.version}"
+
+    @cached_property
+    def names(self) -> ModelNames:
+        """The models by their names."""
+        return ModelNames(self.models, dated_snapshots=self.dated_snapshots)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic has it, but that the copy may have other models."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("names", None)
+        return copy
 
     @model_validator(mode="after")
     def _tiers_are_filed_under_their_ids(self) -> Self:

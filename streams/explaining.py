@@ -79,7 +79,7 @@ def _factors(usage: Any, sheet: Sheet, line: Mapping[str, Any]) -> list[Factor]:
 
 
 def _model_factors(usage: Any, sheet: Sheet, meter: str) -> list[Factor]:
-    model = find_model(sheet, usage.model)
+    model = find_model(sheet, usage.model, usage.provider)
     assert model is not None
     if model.category == "neuron":
         return [(model.neurons_per_token, "per token")]

@@ -60,7 +60,7 @@ def read_sheet(
 
     A foreign document gets the id of the default sheet, one of our own keeps its own; an image price beats the sheet's.
     """
-    document = fetch(place, settings)
+    document = fetch(place, settings, form)
     options = ImportOptions(settings.sheets["*"], VERSION, ALWAYS, image_price, document.location)
     imported = read_any(document.value, form, options)
     if imported.sheet is None:

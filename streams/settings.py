@@ -129,6 +129,7 @@ class Settings(BaseModel):
 
     import_bearer_token: _Secret = Field(None, description="bearer token for `sheets import` from a URL")
     import_api_key: _Secret = Field(None, description="X-API-Key for `sheets import` from a URL")
+    import_fal_key: _Secret = Field(None, description="fal's key for `sheets import --format fal` from a URL")
 
     @model_validator(mode="after")
     def _security_is_consistent(self) -> Self:
@@ -173,7 +174,7 @@ class Settings(BaseModel):
         return options
 
 
-SECRETS = frozenset({"sasl_password", "ssl_key_password", "import_bearer_token", "import_api_key"})
+SECRETS = frozenset({"sasl_password", "ssl_key_password", "import_bearer_token", "import_api_key", "import_fal_key"})
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

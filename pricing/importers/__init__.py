@@ -5,12 +5,20 @@ from collections.abc import Callable
 from pricing.documents import read_json
 from pricing.errors import InvalidDocument
 from pricing.importers.aitronos import read_aitronos
+from pricing.importers.fal import read_fal
+from pricing.importers.genai_prices import read_genai_prices
 from pricing.importers.imported import Imported, ImportOptions
+from pricing.importers.litellm import read_litellm
 from pricing.sheets import parse_sheet
 
 OWN_FORMAT = "sheet"
 
-IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {"aitronos": read_aitronos}
+IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {
+    "aitronos": read_aitronos,
+    "fal": read_fal,
+    "genai-prices": read_genai_prices,
+    "litellm": read_litellm,
+}
 
 
 def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported:
@@ -32,7 +40,11 @@ def format_of(value: bytes) -> str:
         document = read_json(value, name="document")
     except InvalidDocument:
         return OWN_FORMAT
-    return OWN_FORMAT if isinstance(document, dict) and "effective_from" in document else "aitronos"
+    if isinstance(document, list):
+        return "genai-prices"
+    fields = document if isinstance(document, dict) else {}
+    signs = {"effective_from": OWN_FORMAT, "prices": "fal", "sample_spec": "litellm"}
+    return next((form for field, form in signs.items() if field in fields), "aitronos")
 
 
 __all__ = ["IMPORTERS", "OWN_FORMAT", "ImportOptions", "Imported", "format_of", "read_any"]

@@ -19,7 +19,8 @@ from pricing.documents import (
 from pricing.errors import InvalidDocument
 from pricing.importers.imported import Imported, ImportOptions, finished, source_of
 from pricing.importers.reading import Node, Reading
-from pricing.sheets import CodeExecution, ConnectorTools, Model, Tier, UnitPrice, repeated_names
+from pricing.model_names import repeated_names
+from pricing.sheets import CodeExecution, ConnectorTools, Model, Tier, UnitPrice
 
 FORMAT = "aitronos"
 
@@ -111,7 +112,7 @@ def _models(reading: Reading, root: Node) -> tuple[Model, ...]:
     for node in reading.nodes(root, "models"):
         reading.unknown(node, ("id", "key", "name", "pricing"))
         key, id_ = reading.text(node, "key", required=True), reading.text(node, "id")
-        names.append((node.path, {name for name in (key, id_) if name is not None}))
+        names.append((node.path, None, {name for name in (key, id_) if name is not None}))
         name = reading.text(node, "name")
         if "pricing" in node.fields and node.fields["pricing"] is None:
             reading.warnings.append(f"{node.at('pricing')}: is null, the model is left out")

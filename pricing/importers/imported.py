@@ -1,6 +1,6 @@
 """What every importer takes and gives: bytes and options in, a sheet or every problem out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 
@@ -27,11 +27,15 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A sheet, or None and every problem; warnings are about what the sheet left out or read with doubt."""
+    """A sheet, or None and every problem; warnings are about what the sheet left out or read with doubt.
+
+    `skipped` has (name, reason) of each entry for a model that the sheet does not have.
+    """
 
     sheet: Sheet | None
     problems: list[str]
     warnings: list[str]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def source_of(value: bytes, form: str, options: ImportOptions) -> dict[str, object]:
@@ -39,10 +43,16 @@ def source_of(value: bytes, form: str, options: ImportOptions) -> dict[str, obje
     return {"format": form, "sha256": sha256(value).hexdigest(), "location": options.location}
 
 
-def finished(fields: dict[str, object], problems: list[str], warnings: list[str]) -> Imported:
+def finished(
+    fields: dict[str, object],
+    problems: list[str],
+    warnings: list[str],
+    skipped: list[tuple[str, str]] | None = None,
+) -> Imported:
     """The sheet made of `fields`, if the document had no problem and the sheet itself has none."""
+    left_out = skipped or []
     try:
         sheet = Sheet.model_validate(fields)
     except ValidationError as error:
-        return Imported(None, problems + problems_of(error), warnings)
-    return Imported(None if problems else sheet, problems, warnings)
+        return Imported(None, problems + problems_of(error), warnings, left_out)
+    return Imported(None if problems else sheet, problems, warnings, left_out)

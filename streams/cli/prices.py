@@ -1,4 +1,4 @@
-"""`sheets` and `fx`: price sheets and exchange rates, checked as a whole before any of it is sent."""
+"""`sheets`: price sheets, checked as a whole before any of it is sent."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from pricing.exchange import FxRate
+from pricing.estimates import estimate, total_of
 from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, read_any
 from pricing.money import plain
+from pricing.rating import Missing
 from pricing.sheet_review import diff_sheets, warnings
 from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
 from streams.cli.accounts import accounts
 from streams.cli.common import Group, fail, print_rows, with_settings
+from streams.cli.fx import fx
 from streams.cli.publishing import (
     IMAGE_PRICE,
-    PAIR,
-    RATE,
+    QUANTITY,
     TIME,
     end_with_problems,
     fetched,
@@ -48,12 +49,28 @@ def sheets() -> None:
     type=IMAGE_PRICE,
     help="Price per 1M synapses of image operations, or model-input or model-output.",
 )
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="ID",
+    help="An endpoint to ask fal's API for, or @FILE for one a line; repeatable.",
+)
 @retroactive_option
 @click.option("--publish", "wanted", is_flag=True, help="Publish it; otherwise it is printed.")
 @with_settings
-def import_sheet(settings: Settings, /, place: str, form: str, retroactive: bool, wanted: bool, **named: Any) -> None:
+def import_sheet(
+    settings: Settings,
+    /,
+    place: str,
+    form: str,
+    endpoints: tuple[str, ...],
+    retroactive: bool,
+    wanted: bool,
+    **named: Any,
+) -> None:
     """Read a foreign price sheet; print it as a sheet, or publish it."""
-    document = fetched(place, settings)
+    document = fetched(place, settings, form, endpoints)
     options = ImportOptions(**named, location=document.location)
     sheet = _sheet_or_end(place, read_any(document.value, form, options))
     click.echo(_summary(sheet), err=True)
@@ -86,7 +103,7 @@ def _summary(sheet: Sheet) -> str:
 @with_settings
 def check_sheet(settings: Settings, place: str, form: str | None, json: bool) -> None:
     """List all problems and warnings of a document. Exit code 1 where there is a problem."""
-    imported = read_any(fetched(place, settings).value, form, ImportOptions("checked", "checked", 0))
+    imported = read_any(fetched(place, settings, form).value, form, ImportOptions("checked", "checked", 0))
     found = [{"severity": "problem", "text": problem} for problem in imported.problems]
     doubts = imported.warnings + (warnings(imported.sheet) if imported.sheet else [])
     found += [{"severity": "warning", "text": doubt} for doubt in doubts]
@@ -178,39 +195,32 @@ def compare_sheets(settings: Settings, old: str, new: str, json: bool) -> None:
         click.echo("no differences")
 
 
-@click.group(cls=Group)
-def fx() -> None:
-    """Publish and list exchange rates."""
-
-
-@fx.command("set")
-@click.argument("pair", type=PAIR, metavar="CHF/USD")
-@click.argument("rate", type=RATE)
-@click.option("--from", "from_ns", type=TIME, required=True, help="From when it counts, RFC 3339.")
-@retroactive_option
-@with_settings
-def set_rate(settings: Settings, pair: str, rate: Decimal, from_ns: int, retroactive: bool) -> None:
-    """Publish that one CHF is RATE USD from a time on. The way back is a rate of its own."""
-    publish_document(settings, FxRate(pair=pair, rate=rate, from_ns=from_ns), retroactive=retroactive)
-
-
-@fx.command("list")
+@sheets.command("estimate")
+@click.argument("name", metavar="SHEET")
+@click.argument("quantities", metavar="ENDPOINT=QUANTITY...", type=QUANTITY, nargs=-1, required=True)
 @json_option
 @with_settings
-def list_rates(settings: Settings, json: bool) -> None:
-    """List the published rates, in the order of their publication."""
+def estimate_cost(settings: Settings, name: str, quantities: tuple[tuple[str, Decimal], ...], json: bool) -> None:
+    """Estimate what so many billing units of endpoints cost, by a sheet: a file, a URL or a published ID@VERSION.
+
+    It computes what fal's API answers for the estimate type unit_price, and --json prints it in the API's form. The
+    other type, historical_api_price, needs what past calls consumed, which no sheet has.
+    """
+    sheet = _any_sheet(settings, name)
+    try:
+        found = [estimate(sheet, *each) for each in quantities]
+        total, currency = total_of(found)
+    except (Missing, ValueError) as error:
+        fail(str(error))
+    if json:
+        click.echo(f'{{"estimate_type": "unit_price", "total_cost": {plain(total)}, "currency": "{currency}"}}')
+        return
     rows = [
-        {
-            "pair": each.fx.pair,
-            "rate": plain(each.fx.rate),
-            "from": each.version,
-            "published_at": format_time(each.published_at),
-            "retroactive": each.retroactive,
-        }
-        for each in shelf(settings).book
-        if each.fx is not None
+        {key: plain(value) if isinstance(value, Decimal) else value for key, value in one._asdict().items()}
+        for one in found
     ]
-    print_rows(rows, json=json, columns=["pair", "rate", "from", "published_at", "retroactive"])
+    rows.append({"endpoint": "total", "cost": plain(total), "currency": currency})
+    print_rows(rows, json=False, columns=["endpoint", "unit", "quantity", "price", "cost", "currency"])
 
 
 def _sheet_or_end(place: str, imported: Imported) -> Sheet:

@@ -9,6 +9,7 @@ import click
 
 from pricing.book_records import publication_of
 from pricing.errors import InvalidDocument
+from pricing.estimates import endpoint_quantity
 from pricing.exchange import FxRate, parse_pair
 from pricing.money import number
 from pricing.sheets import Sheet, image_price
@@ -51,6 +52,7 @@ TIME = _Value("TIME", parse_time)
 PAIR = _Value("PAIR", _pair)
 RATE = _Value("RATE", _rate)
 IMAGE_PRICE = _Value("PRICE", image_price)
+QUANTITY = _Value("QUANTITY", endpoint_quantity)
 
 json_option = click.option("--json", is_flag=True, help="One JSON object a line.")
 retroactive_option = click.option(
@@ -63,10 +65,10 @@ def now_ns() -> int:
     return time.time_ns()
 
 
-def fetched(place: str, settings: Settings) -> Fetched:
+def fetched(place: str, settings: Settings, form: str | None = None, endpoints: Sequence[str] = ()) -> Fetched:
     """The document at a path or URL, or one line why not."""
     try:
-        return fetch(place, settings)
+        return fetch(place, settings, form, endpoints)
     except Refused as refused:
         fail(str(refused))
 

@@ -58,9 +58,9 @@ CLOCKS = {
     "streams/bench_copy.py": "commit interval",
     "streams/children.py": "deadlines of child processes",
     "streams/embedded_kafka.py": "deadlines of a child process",
-    "streams/fetching.py": "a deadline",
     "streams/reading.py": "a deadline",
     "streams/task.py": "commit interval, backoff, durations for metrics",
+    "streams/web.py": "a deadline, and the time between tries",
     "streams/worker.py": "liveness",
 }
 CLOCK_CALLS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
@@ -341,6 +341,7 @@ def test_reasons_read_as_the_contract_has_them() -> None:
         "not_a_cloudevent",
         "unknown_type",
         "invalid_field",
+        "token_counts_do_not_reconcile",
         "from_the_future",
         "too_late",
         "id_reused_with_other_content",
