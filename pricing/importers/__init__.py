@@ -9,6 +9,7 @@ from pricing.importers.fal import read_fal
 from pricing.importers.genai_prices import read_genai_prices
 from pricing.importers.imported import Imported, ImportOptions
 from pricing.importers.litellm import read_litellm
+from pricing.importers.portkey import read_portkey
 from pricing.sheets import parse_sheet
 
 OWN_FORMAT = "sheet"
@@ -18,6 +19,7 @@ IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {
     "fal": read_fal,
     "genai-prices": read_genai_prices,
     "litellm": read_litellm,
+    "portkey": read_portkey,
 }
 
 
@@ -43,7 +45,13 @@ def format_of(value: bytes) -> str:
     if isinstance(document, list):
         return "genai-prices"
     fields = document if isinstance(document, dict) else {}
-    signs = {"effective_from": OWN_FORMAT, "prices": "fal", "sample_spec": "litellm"}
+    signs = {
+        "effective_from": OWN_FORMAT,
+        "prices": "fal",
+        "sample_spec": "litellm",
+        "default": "portkey",
+        "pay_as_you_go": "portkey",
+    }
     return next((form for field, form in signs.items() if field in fields), "aitronos")
 
 
