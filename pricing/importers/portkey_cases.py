@@ -116,7 +116,8 @@ def by_context(models: dict[str, Priced], names: Collection[str], notes: Grouped
 def _joined(entry: Entry, members: list[tuple[str, int, Priced]]) -> Priced | None:
     low = [lists for sign, _, lists in members if sign not in _BOUNDS]
     high = [(_BOUNDS[sign], count, lists) for sign, count, lists in members if sign in _BOUNDS]
-    if len(low) != 1 or len(high) != 1 or len({count for _, count, _ in members}) != 1:
+    bounds = {count for _, count, _ in members} | {_context(when) for _, _, lists in members for when in lists}
+    if len(low) != 1 or len(high) != 1 or len(bounds - {None}) != 1:
         entry.note("models named by their context do not agree on one bound, and are not one model")
         return None
     bound, count, above = high[0]

@@ -540,6 +540,15 @@ def test_names_with_two_bounds_are_not_one_model() -> None:
     ]
 
 
+def test_a_name_with_a_context_and_cases_for_another_are_not_one_model() -> None:
+    """The bounds would have to be combined, and nothing says how."""
+    mode = {"standard": {"context_tiers": {"gt-8k": config(GPT_4O)}}}
+    high = config(GPT_4O) | {"custom_pricing": custom({"default": mode}, _8000="gt-8k")}
+    found = imported({"m-lte-128k": config(GPT_4O), "m-gt-128k": high})
+    assert found.sheet is not None
+    assert [model.key for model in found.sheet.models] == ["m-lte-128k", "m-gt-128k"]
+
+
 # --- one model's document
 
 
