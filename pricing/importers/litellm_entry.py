@@ -1,6 +1,5 @@
 """Reads the prices of one entry of LiteLLM's price map: its single rates, its uplifts and its off-peak prices."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,17 +8,9 @@ from typing import Any
 
 from pricing.documents import MULTIPLIER_DIGITS, PRICE_DIGITS, NumberText, shown
 from pricing.importers.entries import Grouped, UnusableEntry
+from pricing.importers.litellm_hours import daily_windows
 from pricing.importers.litellm_keys import STANDARD, Meter, PriceKey, is_price_like, read_key
-from pricing.importers.litellm_lists import (
-    Lists,
-    Prices,
-    Rates,
-    daily_windows,
-    left_out,
-    multiplied,
-    price_lists,
-    replaced,
-)
+from pricing.importers.litellm_lists import Lists, Prices, Rates, left_out, multiplied, price_lists, replaced
 from pricing.money import MILLION, NotADecimal, exact, number, within
 
 # LiteLLM bills their higher price from the threshold on (_INCLUSIVE_THRESHOLD_PROVIDERS).
@@ -31,8 +22,6 @@ _NOT_READ = {
     "search_free_requests": "is not read, free searches are charged as others",
 }
 _REGIONAL = "regional_processing_uplift_multiplier_"
-_WINDOW = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
-_WEEKDAYS = {str(day): day for day in range(1, 8)}
 # Numbers this long are results of an arithmetic with floats, not prices that a provider publishes.
 _DIGITS_OF_NOISE = 12
 _TOKEN_PRICE_MAX = 1000
@@ -74,21 +63,33 @@ class Entry:
 def read_entry(name: str, fields: dict[str, Any], notes: Grouped) -> Entry:
     """The prices of an entry; null is no price. Raises UnusableEntry."""
     entry = Entry(name, fields, notes)
+    plain: dict[str, Any] = {}
     for key, value in fields.items():
         if value is None:
             continue
-        priced = read_key(key)
-        if priced is not None:
-            _put(entry, priced, _price(key, value, priced.meter))
-        elif key in _BLOCKS:
+        if key in _BLOCKS:
             _BLOCKS[key](entry, value)
         elif key.startswith(_REGIONAL):
             entry.uplifts.append(({"regions": (key.removeprefix(_REGIONAL),)}, _factor(key, value)))
-        elif is_price_like(key):
-            notes.add(f"{key}: {_NOT_READ.get(key, 'unknown field, not read')}", name)
+        else:
+            plain[key] = value
+    for priced, price in _priced(entry, plain):
+        _put(entry, priced, price)
     _name_images(entry)
     _note_doubts(entry)
     return entry
+
+
+def _priced(entry: Entry, fields: dict[str, Any], path: str = "") -> Iterator[tuple[PriceKey, Decimal]]:
+    """The prices among `fields`, null is none; what may be another is noted."""
+    for key, value in fields.items():
+        priced = read_key(key)
+        if value is None:
+            continue
+        if priced is not None:
+            yield priced, _price(path + key, value, priced.meter)
+        elif is_price_like(key):
+            entry.notes.add(f"{path}{key}: {_NOT_READ.get(key, 'unknown field, not read')}", entry.name)
 
 
 def _put(entry: Entry, priced: PriceKey, price: Decimal) -> None:
@@ -116,15 +117,14 @@ def _name_images(entry: Entry) -> None:
 def _note_doubts(entry: Entry) -> None:
     if not any(entry.prices()):
         return
-    for (tier, _), prices in entry.rates.items():
-        for (where, name), price in prices.items():
+    lists = [(f" of service tier {tier}" if tier else "", prices) for (tier, _), prices in entry.rates.items()]
+    for of, prices in [*lists, (" off-peak", entry.off_peak)]:
+        for (field_, name), price in prices.items():
             if not price:
-                entry.notes.add(
-                    f"{name}{tier and f' of service tier {tier}'}: is 0 beside other prices, kept", entry.name
-                )
+                entry.notes.add(f"{name}{of}: is 0 beside other prices, kept", entry.name)
             elif len(price.as_tuple().digits) >= _DIGITS_OF_NOISE:
                 entry.notes.add(f"{name}: has {_DIGITS_OF_NOISE} or more digits, kept as written", entry.name)
-            if where == "prices" and price > _TOKEN_PRICE_MAX:
+            if field_ == "prices" and price > _TOKEN_PRICE_MAX:
                 entry.notes.add(
                     f"{name}: is over {_TOKEN_PRICE_MAX} per 1M, probably in another unit, kept", entry.name
                 )
@@ -134,54 +134,25 @@ def _tiered_pricing(entry: Entry, value: object) -> None:
     """Ranges of the prompt (from over the first to the second number), or of the results asked for."""
     for tier in _objects("tiered_pricing", value):
         prompt, results = tier.get("range"), tier.get("max_results_range")
-        for key, price in tier.items():
-            priced = read_key(key)
-            if priced is None:
-                continue
-            where, name = priced.meter
-            start = 0
-            if prompt is not None:
-                start, _ = _range(prompt)
-            if results is not None:
-                first, last = _range(results)
-                name = f"{name}/{first}-{last}"
-            _put(entry, PriceKey((where, name), STANDARD, start), _price(key, price, priced.meter))
+        start = 0 if prompt is None else _range(prompt)[0]
+        variant = "" if results is None else "/{}-{}".format(*_range(results))
+        for priced, price in _priced(entry, tier, "tiered_pricing."):
+            field_, name = priced.meter
+            _put(entry, PriceKey((field_, name + variant), priced.tier, max(start, priced.threshold)), price)
 
 
 def _off_peak_pricing(entry: Entry, value: object) -> None:
     block = _object("off_peak_pricing", value)
-    for key, price in block.items():
-        priced = read_key(key)
-        if priced is not None:
-            entry.off_peak[priced.meter] = _price(key, price, priced.meter)
+    for priced, price in _priced(entry, block, "off_peak_pricing."):
+        if priced.tier == STANDARD and not priced.threshold:
+            entry.off_peak[priced.meter] = price
+        else:
+            entry.notes.add("off_peak_pricing: prices by service tier or threshold are not read", entry.name)
     rules = [block] if "hours_utc" in block else []
-    rules += _objects("off_peak_pricing.windows", block.get("windows", []))
-    windows, are_all = daily_windows((_weekdays(rule.get("weekdays")), _hours(rule.get("hours_utc"))) for rule in rules)
+    windows, are_all = daily_windows([*rules, *_objects("off_peak_pricing.windows", block.get("windows", []))])
     entry.windows.extend(windows)
     if not are_all:
-        entry.notes.add(
-            "off_peak_pricing: hours off-peak on some weekdays alone are not read, a sheet has none", entry.name
-        )
-
-
-def _weekdays(value: object) -> frozenset[int]:
-    if value is None:
-        return frozenset(_WEEKDAYS.values())
-    days = value if isinstance(value, list) else []
-    if not days or not all(isinstance(day, NumberText) and day in _WEEKDAYS for day in days):
-        raise UnusableEntry(f"off_peak_pricing.windows: weekdays must be 1 to 7, found {shown(value)}")
-    return frozenset(_WEEKDAYS[day] for day in days)
-
-
-def _hours(value: object) -> list[tuple[int, int]]:
-    found = []
-    for text in value if isinstance(value, list) else [value]:
-        match = _WINDOW.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise UnusableEntry(f"off_peak_pricing: hours_utc must be HH:MM-HH:MM, found {shown(text)}")
-        start, start_minute, end, end_minute = map(int, match.groups())
-        found.append((start * 60 + start_minute, end * 60 + end_minute))
-    return found
+        entry.notes.add("off_peak_pricing: hours that are not a stretch of every day are not read", entry.name)
 
 
 def _search_cost(entry: Entry, value: object) -> None:
@@ -248,9 +219,12 @@ def _factor(key: str, value: object) -> Decimal:
         raise UnusableEntry(f"{key}: must be a number, found {shown(value)}")
     before, after = MULTIPLIER_DIGITS
     try:
-        return number(value, before=before, after=after, exponent=True)
+        factor = number(value, before=before, after=after, exponent=True)
     except NotADecimal as error:
         raise UnusableEntry(f"{key}: {error}") from None
+    if factor <= 0:
+        raise UnusableEntry(f"{key}: must be greater than 0, found {shown(value)}")
+    return factor
 
 
 def _range(value: object) -> tuple[int, int]:

@@ -18,7 +18,7 @@ tokens) or at half price, here it has the standard price; and cached tokens that
 LiteLLM bills as input, here they have none.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -37,7 +37,6 @@ Lists = list[tuple[dict[str, Any], Prices]]
 
 _OUTPUT: Meter = ("prices", "output")
 _REASONING: Meter = ("prices", "output_reasoning")
-_DAY = 1440
 
 
 def price_lists(rates: Rates, *, threshold_is_inclusive: bool) -> Lists:
@@ -108,28 +107,3 @@ def _completed(rates: Rates, tier: str, threshold: int) -> Prices:
 
 def _kinds(rates: Rates, tier: str) -> set[str]:
     return {name for (of, _), prices in rates.items() if of == tier for field, name in prices if field == "prices"}
-
-
-def daily_windows(rules: Iterable[tuple[frozenset[int], list[tuple[int, int]]]]) -> tuple[list[dict[str, str]], bool]:
-    """The stretches of every day that are off-peak, as `Daily` has them, and whether those are all there are.
-
-    `rules` are (weekdays 1 to 7, [(first minute, minute after the last)]) in UTC. What is off-peak on some weekdays
-    alone is left out, so it does not matter whose calendar the weekdays are of.
-    """
-    days: dict[int, set[int]] = {day: set() for day in range(1, 8)}
-    for weekdays, windows in rules:
-        for start, end in windows:
-            # Equal ends are the whole day.
-            minutes = {minute % _DAY for minute in range(start, end if end > start else end + _DAY)}
-            for day in weekdays:
-                days[day] |= minutes
-    common = set.intersection(*days.values())
-    found = []
-    for start in sorted(minute for minute in common if (minute - 1) % _DAY not in common):
-        length = next(length for length in range(1, _DAY) if (start + length) % _DAY not in common)
-        found.append({"start": _clock(start), "end": _clock((start + length) % _DAY)})
-    return found, bool(found) and all(minutes == common for minutes in days.values())
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02d}:{minute % 60:02d}"

@@ -157,6 +157,7 @@ def test_what_the_grammar_has_not_is_no_price_and_named_if_it_may_be_one(key: st
 
 # --- exact numbers
 
+NO_FACTOR = 'regional_processing_uplift_multiplier_eu: must be a number, found "x"'
 UNKNOWN_ZERO = "every price is 0, and neither name nor notes say that it is free"
 
 
@@ -174,6 +175,8 @@ def test_numbers_with_the_noise_of_floats_stay_as_written_and_are_named() -> Non
     assert found.sheet is not None
     assert found.sheet.models[0].prices == {"input": Decimal("0.20000000000000002"), "output": Decimal("0.4")}
     assert found.warnings == ["input: has 12 or more digits, kept as written: 1 entry, such as p/m"]
+    noise = as_written("2.0000000000000002e-07")
+    assert whole(input_cost_per_token=noise, input_cost_per_token_flex=noise).warnings == found.warnings
 
 
 @pytest.mark.parametrize(
@@ -207,6 +210,9 @@ def test_numbers_with_the_noise_of_floats_stay_as_written_and_are_named() -> Non
         ),
         ({"search_context_cost_per_query": 1}, "search_context_cost_per_query: must be an object, found 1"),
         ({"litellm_provider": 1}, "litellm_provider: must be a name, found 1"),
+        ({"provider_specific_entry": {"us": 0}}, "us: must be greater than 0, found 0"),
+        ({"provider_specific_entry": {"us": as_written("1e-13")}}, "us: 1E-13 has more than 12 digits after the point"),
+        ({"regional_processing_uplift_multiplier_eu": "x"}, NO_FACTOR),
         ({"off_peak_pricing": {"hours_utc": "9-5"}}, 'off_peak_pricing: hours_utc must be HH:MM-HH:MM, found "9-5"'),
         (
             {"off_peak_pricing": {"windows": [{"hours_utc": "09:00-10:00", "weekdays": ["sun"]}]}},
@@ -241,8 +247,11 @@ def test_a_zero_beside_other_prices_is_kept_and_named() -> None:
 
 
 def test_a_token_price_over_a_thousandth_of_a_dollar_is_named() -> None:
-    found = whole(input_cost_per_token=0.0032)
-    assert found.warnings == ["input: is over 1000 per 1M, probably in another unit, kept: 1 entry, such as p/m"]
+    line = "input: is over 1000 per 1M, probably in another unit, kept: 1 entry, such as p/m"
+    assert whole(input_cost_per_token=0.001).warnings == []
+    assert whole(input_cost_per_token=0.00101, input_cost_per_page=1).warnings == [
+        line, "input_cost_per_page: unknown field, not read: 1 entry, such as p/m"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -267,6 +276,7 @@ def test_a_token_price_over_a_thousandth_of_a_dollar_is_named() -> None:
             {"input_image": "0.01", "image": "0.05"},
             [],
         ),
+        ({"mode": "image_edit", "input_cost_per_image": 0.01}, {"image": "0.01"}, []),
         ({"mode": "embedding", "input_cost_per_image": 0.01}, {"input_image": "0.01"}, []),
         (
             {"search_context_cost_per_query": {"search_context_size_low": 0.005, "search_context_size_medium": 0.008}},
@@ -327,6 +337,14 @@ def test_a_tier_and_a_threshold_choose_a_whole_list(tokens: int, tier: str | Non
         **dict(zip(kinds, expected.split(), strict=True)),
         "image": "0.03",
     }
+
+
+def test_reasoning_of_a_tier_has_its_own_price_where_there_is_one() -> None:
+    found = model(**GEMINI, output_cost_per_reasoning_token_priority=9e-06)
+    assert [due(found, tokens, tier="priority") for tokens in (200_000, 200_001)] == [
+        {"input": "3", "cache_read": "0.1", "output": "8", "output_reasoning": "9", "image": "0.03"},
+        {"input": "5", "cache_read": "0.2", "output": "6", "output_reasoning": "9", "image": "0.03"},
+    ]
 
 
 def test_a_tier_that_the_entry_does_not_price_has_no_list() -> None:
@@ -425,11 +443,42 @@ def test_off_peak_prices_replace_those_due_in_the_hours_that_are_off_peak_every_
     for time, expected in times.items():
         assert due(found.sheet.models[0], at=f"2026-11-18T{time}:00Z") == expected, time
     assert found.warnings == [
-        "off_peak_pricing: hours off-peak on some weekdays alone are not read, a sheet has none: 1 entry, such as p/m"
+        "off_peak_pricing: hours that are not a stretch of every day are not read: 1 entry, such as p/m"
     ]
     every_day = whole(input_cost_per_token=3e-07, off_peak_pricing={**block, "windows": [], "hours_utc": "22:00-02:00"})
     assert every_day.sheet is not None and every_day.warnings == []
     assert due(every_day.sheet.models[0], at="2026-11-18T01:59:00Z") == {"input": "0.15"}
+
+
+def test_what_is_in_a_block_and_not_read_is_named_too() -> None:
+    """A range of the prompt may be of a service tier; off-peak prices may not, and are for some hours of a day."""
+    found = whole(
+        input_cost_per_token=1e-06,
+        input_cost_per_token_flex=5e-07,
+        tiered_pricing=[
+            {"range": [1000, 2000], "input_cost_per_token_flex": 7e-07, "output_cost_per_token": None, "dbu_cost": 1},
+            {"input_cost_per_token_above_3k_tokens": 2e-06},
+        ],
+        off_peak_pricing={
+            "input_cost_per_token": 0,
+            "input_cost_per_token_flex": 3e-07,
+            "hidden_cost": 1,
+            "hours_utc": "00:00-00:00",
+        },
+    )
+    assert found.sheet is not None
+    (made,) = found.sheet.models
+    assert [due(made, tokens, tier=tier) for tokens in (1000, 1001) for tier in (None, "flex")] == [
+        {"input": "1"}, {"input": "0.5"}, {"input": "1"}, {"input": "0.7"}
+    ]  # fmt: skip
+    assert due(made, 3001) == {"input": "2"}
+    assert found.warnings == [
+        "input off-peak: is 0 beside other prices, kept: 1 entry, such as p/m",
+        "off_peak_pricing.hidden_cost: unknown field, not read: 1 entry, such as p/m",
+        "off_peak_pricing: hours that are not a stretch of every day are not read: 1 entry, such as p/m",
+        "off_peak_pricing: prices by service tier or threshold are not read: 1 entry, such as p/m",
+        "tiered_pricing.dbu_cost: unknown field, not read: 1 entry, such as p/m",
+    ]
 
 
 # --- names
@@ -498,8 +547,7 @@ def test_what_the_map_says_beyond_its_prices_is_named(whole_map: Imported) -> No
     assert [line for line in whole_map.warnings if re.search(r"not read|^input_dbu|^output_dbu", line)] == [
         "input_dbu_cost_per_token: is in Databricks units, the price in USD counts: "
         "79 entries, such as databricks/databricks-bge-large-en",
-        "off_peak_pricing: hours off-peak on some weekdays alone are not read, a sheet has none: "
-        "10 entries, such as deepseek-flash",
+        "off_peak_pricing: hours that are not a stretch of every day are not read: 10 entries, such as deepseek-flash",
         "output_dbu_cost_per_token: is in Databricks units, the price in USD counts: "
         "76 entries, such as databricks/databricks-bge-large-en",
         "provider_specific_entry.minimax_free_input_images: unknown field, not read: "
