@@ -13,7 +13,7 @@ BOOKS, ERRORS, EXPIRY, LETTERS = (
     "streams/letters.py",
 )
 PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pricing/totals.py", "pricing/reading.py"
-DOCUMENTS = "pricing/documents.py"
+DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
 
 
 class Mutant(NamedTuple):
@@ -377,21 +377,21 @@ MONEY = [
     ),
     Mutant(
         "rounded per event",
-        PIPELINE,
+        AMOUNTS,
         "        net_sum += net_amount\n",
         "        net_sum += Decimal(f'{net_amount:.6f}')\n",
         "Something is rounded before a statement.",
     ),
     Mutant(
         "quantities go through a float",
-        PIPELINE,
+        AMOUNTS,
         "        list_amount, net_amount = list_price * quantity, net_price * quantity\n",
         "        list_amount, net_amount = (p * Decimal(float(quantity)) for p in (list_price, net_price))\n",
         "Quantities over 2**53 and most fractions are other ones.",
     ),
     Mutant(
         "the discounted price is rounded",
-        PIPELINE,
+        TERMS,
         "rate.list, rate.list * factor, start",
         "rate.list, Decimal(f'{rate.list * factor:.9f}'), start",
         "The discount is taken off a rounded price.",
@@ -426,16 +426,16 @@ MONEY = [
     ),
     Mutant(
         "rates are inverted",
-        PIPELINE,
+        TERMS,
         'segment.fx.get(f"{currency}/{report}")',
         'segment.fx.get(f"{report}/{currency}") or segment.fx.get(f"{currency}/{report}")',
         "The rate of the way back is taken.",
     ),
     Mutant(
         "a missing rate is zero",
-        PIPELINE,
-        '                raise Missing(Unpriced.NO_RATE, f"{currency}/{policy.report_currencies[index]}")\n',
-        "                continue\n",
+        AMOUNTS,
+        '                    raise Missing(Unpriced.NO_RATE, f"{currency}/{report}")\n',
+        "                    continue\n",
         "An amount that cannot be converted is converted to 0.",
     ),
 ]
