@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from pricing.documents import problems_of, read_json, shown
+from pricing.documents import key_text, problems_of, read_json, shown
 from pricing.errors import InvalidDocument
 from pricing.importers.entries import Grouped, UnusableEntry
 from pricing.importers.imported import Imported, ImportOptions, finished, source_of
@@ -38,11 +38,12 @@ _MORE = {"fixed_cost": ("request", "response"), "finetune_config": ("pay_per_tok
 _CONFIG = ("pay_as_you_go", "batch_config", "calculate", "currency", *_MORE)
 _PLAYGROUND = ("params", "type", "messages", "disablePlayground", "isDefault")
 _ONE_MODEL = re.compile(r"(?:.*/)?pricing/[^/?#]+/([^?#]+?)(?:\.json)?(?:[?#].*)?")
+_FILE = re.compile(r"([^/\\]+)\.json")
 _FREE = re.compile(r"(?:.*[:/])?free")
 _NO_PRICE = "no positive price, and zeros say as often that the prices are not known as that they are zero"
 _NO_NAME = (
-    "document: has one model's prices and not its name; import it from a location that ends in "
-    "/pricing/{provider}/{model}, such as https://api.portkey.ai/model-configs/pricing/openai/gpt-4o"
+    "document: has one model's prices and not its name; import it from "
+    "https://api.portkey.ai/model-configs/pricing/{provider}/{model} or from a file {model}.json"
 )
 
 
@@ -64,11 +65,11 @@ class _Template:
 
 def read_portkey(value: bytes, options: ImportOptions) -> Imported:
     """The sheet in a provider's file or in one model's document, or every problem with it."""
+    notes = Grouped()
     try:
-        entries = _entries(read_json(value, name=FORMAT), options.location)
+        entries = _entries(read_json(value, name=FORMAT), options.location or "", notes)
     except InvalidDocument as invalid:
         return Imported(None, invalid.problems, [])
-    notes = Grouped()
     default = Entry(_TEMPLATE, notes)
     template = _Template(default, entries.get(_TEMPLATE, {}))
     models, skipped = _models(entries, template, notes)
@@ -86,7 +87,7 @@ def read_portkey(value: bytes, options: ImportOptions) -> Imported:
     return finished(fields, problems, notes.lines(), skipped)
 
 
-def _entries(document: Any, location: str | None) -> dict[str, Any]:
+def _entries(document: Any, location: str, notes: Grouped) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidDocument(FORMAT, [f"document: must be an object, found {shown(document)}"])
     if any(isinstance(entry, dict) and "pricing_config" in entry for entry in document.values()):
@@ -94,11 +95,13 @@ def _entries(document: Any, location: str | None) -> dict[str, Any]:
     if "pay_as_you_go" not in document:
         found = ", ".join(shown(key) for key in [*document][:5]) or "nothing"
         raise InvalidDocument(FORMAT, [f"document: is no price list of Portkey: no pricing_config, but {found}"])
-    named = _ONE_MODEL.fullmatch(location or "")
+    named = _ONE_MODEL.fullmatch(location) or _FILE.fullmatch(location)
     if named is None:
         raise InvalidDocument(FORMAT, [_NO_NAME])
+    name = unquote(named[1])
+    notes.add("the document has no name, the model has that of its place", key_text(name))
     config = {key: value for key, value in document.items() if key not in ("custom_pricing", *_PLAYGROUND)}
-    return {unquote(named[1]): {"pricing_config": config, "custom_pricing": document.get("custom_pricing")}}
+    return {name: {"pricing_config": config, "custom_pricing": document.get("custom_pricing")}}
 
 
 def _models(entries: dict[str, Any], template: _Template, notes: Grouped) -> tuple[list[Model], list[tuple[str, str]]]:

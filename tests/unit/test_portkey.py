@@ -561,23 +561,27 @@ def test_a_name_with_a_context_and_cases_for_another_are_not_one_model() -> None
         (f"{API}/bedrock/anthropic.claude%3A0", "anthropic.claude:0"),
         ("/tmp/pricing/openai/gpt-4.1.json", "gpt-4.1"),
         ("pricing/openai/gpt-4o", "gpt-4o"),
+        ("gpt-4.1.json", "gpt-4.1"),
+        ("openai%2Fgpt-4o.json", "openai/gpt-4o"),
     ],
 )
 def test_the_document_of_one_model_is_named_by_its_location(location: str, name: str) -> None:
-    """It has no name inside."""
+    """It has no name inside: its URL has, or the file, of which only the name is known."""
     document = {"pay_as_you_go": priced(GPT_4O), "calculate": PLAIN, "currency": "USD", "params": [], "isDefault": True}
-    sheet = imported(document, location).sheet
+    found = imported(document, location)
+    sheet = found.sheet
     assert sheet is not None
     assert [model.key for model in sheet.models] == [name]
+    assert f"the document has no name, the model has that of its place: 1 entry, such as {name}" in found.warnings
     assert sheet.models[0].prices == {"input": Decimal("2.5"), "cache_read": Decimal("1.25"), "output": 10}
 
 
-@pytest.mark.parametrize("location", [None, "gpt-4o.json", "/pricing/gpt-4o", f"{API}/openai/"])
+@pytest.mark.parametrize("location", [None, "gpt-4o", "/tmp/gpt-4o.json", "/pricing/gpt-4o", f"{API}/openai/"])
 def test_a_document_without_a_name_says_how_to_give_one(location: str | None) -> None:
     """In one line."""
     (problem,) = imported({"pay_as_you_go": priced(GPT_4O)}, location).problems
     assert problem.startswith("document: has one model's prices and not its name")
-    assert problem.endswith(f"such as {API}/openai/gpt-4o")
+    assert problem.endswith(f"import it from {API}/{{provider}}/{{model}} or from a file {{model}}.json")
 
 
 @pytest.mark.parametrize("document", [{"default": config({}), "m": config(GPT_4O)}, {"pay_as_you_go": {}}])
