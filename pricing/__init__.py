@@ -2,5 +2,5 @@
 
 Read in this order; each module imports only from those before it: errors, money, times, kinds, documents, accounts,
 events, reading, response_counts, surface_shapes, surface_table, surfaces, models, model_names, sheets, cases, exchange,
-importers, sheet_review, book_records, rating, estimates, book, terms, amounts, pipeline, totals.
+importers, sheet_review, book_records, rating, estimates, book, terms, costs, amounts, pipeline, totals.
 """

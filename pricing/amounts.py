@@ -4,11 +4,12 @@ Text, since the numbers are at hand where they are computed, and every event com
 the worker saves. Nothing is rounded; a price that is missing is never zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from pricing.book import Policy
+from pricing.costs import Cost, margin_of
 from pricing.documents import json_text
 from pricing.errors import Unpriced
 from pricing.money import ZERO, plain
@@ -18,7 +19,9 @@ from pricing.terms import Entry, Terms
 Sum = tuple[str, Decimal, Decimal]  # what lines list at and cost net, in one currency
 
 
-def amounts_text(quantities: Mapping[str, Any], terms: Terms, is_billable: bool, policy: Policy) -> str:
+def amounts_text(
+    quantities: Mapping[str, Any], terms: Terms, is_billable: bool, policy: Policy, cost: Cost | None
+) -> str:
     """A line for every quantity above 0, in the order of the sheet, and what follows from the lines.
 
     Missing where one has no rate. The loop that every event goes through: what it saves, the worker saves.
@@ -58,11 +61,15 @@ def amounts_text(quantities: Mapping[str, Any], terms: Terms, is_billable: bool,
         sums = [(terms.currency, list_sum, net_sum)]
     else:
         sums = _sums_by_currency(quantities, terms)
+    margin = ""
+    if cost is not None:
+        lines = _with_costs(lines, [entry[0] for entry in entries if find(entry[0])], cost)
+        margin = _margin_text({currency: net if is_billable else ZERO for currency, _, net in sums}, cost)
     adjustments = "" if is_billable else _adjustments(quantities, entries, terms)
     synapses, neurons = ("0", plain(consumed)) if rates.is_in_neurons else (plain(consumed), "0")
     return (
         f'"lines":[{",".join(lines)}],"adjustments":[{adjustments}],"synapses":"{synapses}","neurons":"{neurons}",'
-        f"{_sums_text(sums, is_billable)}{_converted(sums, terms, policy, is_billable)}"
+        f"{_sums_text(sums, is_billable)}{margin}{_converted(sums, terms, policy, is_billable, cost)}"
     )
 
 
@@ -102,7 +109,31 @@ def _sums_text(sums: list[Sum], is_billable: bool) -> str:
     return f'"list":{{{lists}}},"net":{{{nets}}},"due":{{{dues}}},'
 
 
-def _converted(sums: list[Sum], terms: Terms, policy: Policy, is_billable: bool) -> str:
+def _with_costs(lines: list[str], names: Iterable[str], cost: Cost) -> list[str]:
+    """The lines of these rates, with the cost of each that has one."""
+    found = []
+    for line, name in zip(lines, names, strict=True):
+        if name in cost.by_line:
+            amount, currency = cost.by_line[name]
+            line = f'{line[:-1]},"cost":"{plain(amount)}","cost_currency":"{currency}"}}'
+        found.append(line)
+    return found
+
+
+def _margin_text(dues: Mapping[str, Decimal], cost: Cost) -> str:
+    """Cost and margin by currency, and the sheet that the costs are of."""
+    costs, margins = _by_currency(cost.by_currency), _by_currency(margin_of(dues, cost.by_currency))
+    sheet = cost.terms.sheet
+    named = f'{{"id":{json_text(sheet.id)},"version":{json_text(sheet.version)}}}'
+    return f'"cost":{costs},"margin":{margins},"cost_sheet":{named},'
+
+
+def _by_currency(amounts: Mapping[str, Decimal]) -> str:
+    members = ",".join([f'"{currency}":"{plain(amount)}"' for currency, amount in amounts.items()])
+    return f"{{{members}}}"
+
+
+def _converted(sums: list[Sum], terms: Terms, policy: Policy, is_billable: bool, cost: Cost | None) -> str:
     """Lists and nets in the reporting currencies, with the rates used. Missing where there is none."""
     members = comma = ""
     for index, report in enumerate(policy.report_currencies):
@@ -116,11 +147,20 @@ def _converted(sums: list[Sum], terms: Terms, policy: Policy, is_billable: bool)
                 net_sum += net * rate
         net_text = plain(net_sum)
         due_text = net_text if is_billable else "0"
-        members += f'{comma}"{report}":{{"list":"{plain(list_sum)}","net":"{net_text}","due":"{due_text}"}}'
+        margin = "" if cost is None else _converted_margin(cost.converted[index], net_sum if is_billable else ZERO)
+        members += f'{comma}"{report}":{{"list":"{plain(list_sum)}","net":"{net_text}","due":"{due_text}"{margin}}}'
         comma = ","
-    fx = ",".join([terms.fx[currency] for currency, amount, _ in sums if amount and terms.fx[currency]])
+    used = [terms.fx[currency] for currency, amount, _ in sums if amount and terms.fx[currency]]
+    if cost is not None:
+        found = [cost.terms.fx[currency] for currency, amount in cost.by_currency.items() if amount]
+        used += [fx for fx in found if fx and fx not in used]
+    fx = ",".join(used)
     billable = "true" if is_billable else "false"
     return f'"converted":{{{members}}},"fx":[{fx}],"billable":{billable},'
+
+
+def _converted_margin(cost: Decimal, due: Decimal) -> str:
+    return f',"cost":"{plain(cost)}","margin":"{plain(due - cost)}"'
 
 
 def refuse_unpriced(quantities: Mapping[str, Any], terms: Terms) -> None:

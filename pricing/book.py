@@ -15,11 +15,12 @@ from pricing.sheets import Sheet
 
 class Policy(NamedTuple):
     """The operator's settings that decide prices: which provider is priced by which sheet (`*` is the default one), the
-    currencies to report in, and whether an organization without an account is parked."""
+    currencies to report in, whether an organization without an account is parked, and which sheets have the costs."""
 
     sheets: Mapping[str, str]
     report_currencies: tuple[str, ...] = ("USD",)
     require_account: bool = False
+    cost_sheets: Mapping[str, str] = {}
 
     @property
     def default_sheet(self) -> str:
@@ -28,6 +29,11 @@ class Policy(NamedTuple):
     def sheet_for(self, provider: object) -> str:
         """The sheet id for an event's provider, which may be unset."""
         return self.sheets.get(provider, self.default_sheet) if isinstance(provider, str) else self.default_sheet
+
+    def cost_sheet_for(self, provider: object) -> str | None:
+        """The id of the sheet with the costs of an event's provider, which may be unset; None: nobody asks for them."""
+        default = self.cost_sheets.get("*")
+        return self.cost_sheets.get(provider, default) if isinstance(provider, str) else default
 
 
 class Segment(NamedTuple):

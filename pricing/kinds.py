@@ -26,6 +26,14 @@ def parent_of(kind: str) -> str | None:
     return None
 
 
+def nearest(kind: str, priced: Collection[str]) -> str:
+    """The kind in `priced` that `kind` counts as: itself, or its nearest parent; `kind` where there is none."""
+    name: str | None = kind
+    while name is not None and name not in priced:
+        name = parent_of(name)
+    return name or kind
+
+
 def folded(tokens: Mapping[str, int], priced: Collection[str]) -> dict[str, int]:
     """`tokens` with each kind that is not in `priced` added to its nearest parent that is.
 
@@ -33,9 +41,6 @@ def folded(tokens: Mapping[str, int], priced: Collection[str]) -> dict[str, int]
     """
     found: dict[str, int] = {}
     for kind, count in tokens.items():
-        name: str | None = kind
-        while name is not None and name not in priced:
-            name = parent_of(name)
-        name = name or kind
+        name = nearest(kind, priced)
         found[name] = found.get(name, 0) + count
     return found

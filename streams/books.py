@@ -25,7 +25,7 @@ RETRY_S = 1.0
 
 def policy_of(settings: Settings) -> Policy:
     """The settings that decide prices."""
-    return Policy(settings.sheets, settings.report_currencies, settings.require_account)
+    return Policy(settings.sheets, settings.report_currencies, settings.require_account, settings.cost_sheets)
 
 
 class Books:

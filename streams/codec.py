@@ -57,7 +57,7 @@ class PricedWriter:
         return f'{{{self._members(priced)}"revision":0}}'.encode()
 
     def _members(self, priced: Priced) -> str:
-        event, terms, item, _, amounts, _ = priced
+        event, terms, item, _, amounts, _, _ = priced
         data = event.data
         constant = self._terms.get(terms) or self._remember_terms(priced)
         if type(data) not in _CONSTANT:

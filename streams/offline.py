@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from pricing.accounts import Account, TierFrom
-from pricing.book import Book, Policy
+from pricing.book import Book
 from pricing.errors import InvalidUsage
 from pricing.events import Event
 from pricing.exchange import FxRate
@@ -71,7 +71,7 @@ def read_sheet(
 
 def offline(settings: Settings, sheet: Sheet, rates: Iterable[tuple[str, Decimal]], tier: str | None) -> Offline:
     """Everything that prices are made of. `rates` are (pair, rate). Raises Refused for what is no tier."""
-    policy = Policy({"*": sheet.id}, *policy_of(settings)[1:])
+    policy = policy_of(settings)._replace(sheets={"*": sheet.id}, cost_sheets={})
     fx = tuple(FxRate(pair=pair, rate=rate, from_ns=ALWAYS) for pair, rate in rates)
     return Offline(Book(policy, (sheet,), fx), None if tier is None else _account(tier))
 

@@ -89,6 +89,7 @@ class Settings(BaseModel):
     )
 
     sheets: _Sheets = Field({"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others")
+    cost_sheets: _Sheets = Field({}, description="JSON: the sheet id with the costs of each provider, * for all others")
     report_currencies: _Currencies = Field(
         ("USD",), description="currencies that amounts are converted into, with commas between; may be empty"
     )
