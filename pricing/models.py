@@ -161,3 +161,11 @@ class Model(Document):
     def label(self) -> str:
         """What tells it from every other model of its sheet: `openai/gpt-4o`, without a provider its key."""
         return self.key if self.provider is None else f"{self.provider}/{self.key}"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has prices, and each of them is 0."""
+        lists: tuple[Model | Case, ...] = (self, *self.cases)
+        prices = [price for each in lists for price in (*each.prices.values(), *each.units.values())]
+        prices += [band.price for each in lists for bands in each.bands.values() for band in bands]
+        return bool(prices) and not any(prices)

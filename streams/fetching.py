@@ -9,7 +9,18 @@ from streams.errors import Refused
 from streams.fetching_fal import HOST as FAL_HOST
 from streams.fetching_fal import fetch_fal
 from streams.settings import Settings
-from streams.web import PATIENCE, Patience, Secrets, Site, header_text, location_of, parse_url, refuse_large
+from streams.web import (
+    PATIENCE,
+    Patience,
+    Progress,
+    Secrets,
+    Site,
+    header_text,
+    location_of,
+    parse_url,
+    refuse_large,
+    untold,
+)
 
 FAL = "fal"
 
@@ -27,10 +38,13 @@ def fetch(
     form: str | None = None,
     endpoints: Sequence[str] = (),
     patience: Patience = PATIENCE,
+    *,
+    progress: Progress = untold,
 ) -> Fetched:
     """The document of format `form` at a path or an http(s) URL. Raises Refused with one line, without secrets.
 
     `endpoints` are those that fal is asked for, ids or `@FILE`; without a form fal is known by its host.
+    `progress` is told of bytes, for fal of endpoints.
     """
     is_url = place.lower().startswith(("http://", "https://"))
     if endpoints and not (is_url and form == FAL):
@@ -39,8 +53,8 @@ def fetch(
         return _read_file(place)
     url = parse_url(place)
     if form == FAL or (form is None and url.host == FAL_HOST):
-        return Fetched(fetch_fal(url, endpoints, settings, patience), location_of(url))
-    with Site(url, _secrets(settings), patience) as site:
+        return Fetched(fetch_fal(url, endpoints, settings, patience, progress=progress), location_of(url))
+    with Site(url, _secrets(settings), patience, progress=progress) as site:
         return Fetched(site.get(url), site.location)
 
 

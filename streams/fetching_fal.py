@@ -12,7 +12,7 @@ import msgspec
 
 from streams.errors import Refused
 from streams.settings import Settings
-from streams.web import PATIENCE, Patience, Secrets, Site, header_text
+from streams.web import PATIENCE, Patience, Progress, Secrets, Site, header_text, untold
 
 ENDPOINTS_PER_REQUEST = 50
 REQUESTS_MAX = 1_000
@@ -29,7 +29,14 @@ class _Page(msgspec.Struct):
     next_cursor: str | None = None
 
 
-def fetch_fal(url: httpx.URL, endpoints: Sequence[str], settings: Settings, patience: Patience = PATIENCE) -> bytes:
+def fetch_fal(
+    url: httpx.URL,
+    endpoints: Sequence[str],
+    settings: Settings,
+    patience: Patience = PATIENCE,
+    *,
+    progress: Progress = untold,
+) -> bytes:
     """The prices of these endpoints and of those that the URL names, as JSON. Raises Refused with one line.
 
     An endpoint is an id, or `@FILE` for the lines of a file.
@@ -44,6 +51,7 @@ def fetch_fal(url: httpx.URL, endpoints: Sequence[str], settings: Settings, pati
         for start in range(0, max(1, len(asked)), ENDPOINTS_PER_REQUEST):
             for page in _pages(site, _request(url, asked[start : start + ENDPOINTS_PER_REQUEST])):
                 prices += page.prices
+                progress(len(prices), len(asked) or None)
     joined = {"asked": asked, "prices": prices, "next_cursor": None, "has_more": False}
     return msgspec.json.encode(joined)
 

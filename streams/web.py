@@ -37,6 +37,13 @@ class Patience:
 
 PATIENCE = Patience()
 
+Progress = Callable[[int, int | None], None]
+"""Told how much has come so far, and of how much, where that is known."""
+
+
+def untold(_done: int, _total: int | None) -> None:
+    """Nobody is waiting."""
+
 
 class Secrets(NamedTuple):
     """The headers that say who asks, and how to set them where they are needed."""
@@ -72,13 +79,16 @@ def header_text(name: str, secret: SecretStr) -> str:
 class Site:
     """One server, asked for one or more documents: they share the time and the size that is allowed."""
 
-    def __init__(self, url: httpx.URL, secrets: Secrets, patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self, url: httpx.URL, secrets: Secrets, patience: Patience = PATIENCE, *, progress: Progress = untold
+    ) -> None:
         self.location = location_of(url)
         loopback = _is_loopback(url.host)
         if secrets.headers and url.scheme != "https" and not loopback:
             raise Refused(f"{self.location}: a token or key is sent over https only, and none is needed otherwise")
         self._secrets = secrets
         self._patience = patience
+        self._progress = progress
         self._until = patience.now() + patience.total_s
         self._bytes_left = SIZE_BYTES_MAX
         self._client = httpx.Client(
@@ -144,8 +154,11 @@ class Site:
 
     def _body(self, response: httpx.Response) -> bytes:
         value = bytearray()
+        promised = response.headers.get("content-length", "")
+        total = int(promised) if promised.isascii() and promised.isdigit() else None
         for chunk in response.iter_bytes():
             value += chunk
+            self._progress(len(value), total)
             refuse_large(len(value), self._bytes_left, self.location)
             if self._patience.now() > self._until:
                 raise Refused(f"{self.location} took longer than {self._patience.total_s:g} s")

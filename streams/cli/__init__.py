@@ -7,7 +7,6 @@ import click
 from streams.cli.common import LazyGroup
 from streams.version import installed_version
 
-_PRICES = "streams.cli.prices"
 _RUNNING = "streams.cli.running"
 _LOOKING = "streams.cli.looking"
 _SETUP = "streams.cli.setup"
@@ -16,9 +15,9 @@ COMMANDS = {
     "demo": (_RUNNING, "demo", "Price sample usage on a Kafka of its own and watch it."),
     "kafka": (_SETUP, "kafka", "Run that Kafka in the foreground."),
     "topics": (_SETUP, "topics", "Create or check the topics."),
-    "sheets": (_PRICES, "sheets", "Import, check, list, show and compare price sheets."),
-    "fx": (_PRICES, "fx", "Publish and list exchange rates."),
-    "accounts": (_PRICES, "accounts", "Publish and show what is known of organizations."),
+    "sheets": ("streams.cli.prices", "sheets", "Import, check, list, show and compare price sheets."),
+    "fx": ("streams.cli.fx", "fx", "Publish and list exchange rates."),
+    "accounts": ("streams.cli.accounts", "accounts", "Publish and show what is known of organizations."),
     "price": (_RUNNING, "price", "Price events offline and explain each line."),
     "worker": (_RUNNING, "worker", "Run the worker."),
     "totals": (_LOOKING, "totals", "Show a project's totals."),

@@ -7,7 +7,6 @@ import click
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.errors import InvalidDocument
 from pricing.times import format_time
-from streams.bookshelf import find_account, publish_accounts
 from streams.cli.common import Group, fail, print_rows, run, with_settings
 from streams.cli.publishing import end_with_problems, json_option
 from streams.settings import Settings
@@ -23,6 +22,8 @@ def accounts() -> None:
 @with_settings
 def apply_accounts(settings: Settings, file: Path) -> None:
     """Publish the accounts of a JSON Lines file: all of them, or none where one has a problem."""
+    from streams.bookshelf import publish_accounts
+
     found = _read_accounts(file)
     run(publish_accounts(settings, found))
     click.echo(f"published {len(found)} accounts")
@@ -34,6 +35,8 @@ def apply_accounts(settings: Settings, file: Path) -> None:
 @with_settings
 def show_account(settings: Settings, organization: str, json: bool) -> None:
     """Show what is known of an organization."""
+    from streams.bookshelf import find_account
+
     account = run(find_account(settings, organization))
     if account is None:
         fail(f"no account of {organization!r} is published")

@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "ssl_keyfile",
         "ssl_check_hostname",
     ),
-    "Pricing": ("sheets", "report_currencies", "require_account", "max_age_days"),
+    "Pricing": ("sheets", "cost_sheets", "report_currencies", "require_account", "max_age_days"),
     "Worker": (
         "commit_interval_ms",
         "batch_events_max",
@@ -180,6 +180,11 @@ def print_rows(rows: Iterable[Mapping[str, Any]], *, json: bool, columns: Sequen
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
     for line in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def counted(count: int, name: str, names: str | None = None) -> str:
+    """`1 model`, `4,341 models`; `names` where the plural is not made by an s."""
+    return f"{count:,} {name if count == 1 else names or name + 's'}"
 
 
 def _cell(value: object) -> str:

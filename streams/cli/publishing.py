@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,11 +15,15 @@ from pricing.exchange import FxRate, parse_pair
 from pricing.money import number
 from pricing.sheets import Sheet, image_price
 from pricing.times import parse_time
-from streams.bookshelf import Shelf, publish, read_shelf
-from streams.cli.common import fail, run
+from streams.cli.common import counted, fail, run
+from streams.cli.progress import Step, progress_bar
 from streams.errors import Refused
-from streams.fetching import Fetched, fetch
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    # What they need takes a third of a second to load, and a file is read without a cluster.
+    from streams.bookshelf import Shelf
+    from streams.fetching import Fetched
 
 
 class _Value(click.ParamType):
@@ -48,11 +53,19 @@ def _rate(text: str) -> Decimal:
     return rate
 
 
+def _markup(text: str) -> Decimal:
+    markup = number(text, before=3, after=24)
+    if markup < 0:
+        raise ValueError(f"{text} is negative, a markup is not")
+    return markup
+
+
 TIME = _Value("TIME", parse_time)
 PAIR = _Value("PAIR", _pair)
 RATE = _Value("RATE", _rate)
 IMAGE_PRICE = _Value("PRICE", image_price)
 QUANTITY = _Value("QUANTITY", endpoint_quantity)
+MARKUP = _Value("PERCENT", _markup)
 
 json_option = click.option("--json", is_flag=True, help="One JSON object a line.")
 retroactive_option = click.option(
@@ -65,17 +78,26 @@ def now_ns() -> int:
     return time.time_ns()
 
 
-def fetched(place: str, settings: Settings, form: str | None = None, endpoints: Sequence[str] = ()) -> Fetched:
-    """The document at a path or URL, or one line why not."""
+def fetched(
+    place: str, settings: Settings, form: str | None = None, endpoints: Sequence[str] = (), *, step: Step
+) -> "Fetched":
+    """The document at a path or URL, or one line why not; `step` is told how far it is."""
+    from streams.fetching import fetch
+
+    step("fetching")
     try:
-        return fetch(place, settings, form, endpoints)
+        return fetch(place, settings, form, endpoints, progress=partial(step, "fetching"))
     except Refused as refused:
         fail(str(refused))
 
 
-def shelf(settings: Settings) -> Shelf:
+def shelf(settings: Settings) -> "Shelf":
     """All that is published; what is wrong with the rest goes to stderr."""
-    found = run(read_shelf(settings))
+    from streams.bookshelf import read_shelf
+
+    with progress_bar() as step:
+        step("reading what is published")
+        found = run(read_shelf(settings))
     for problem in found.problems:
         click.echo(f"warning: ignored on the topic: {problem}", err=True)
     return found
@@ -83,10 +105,14 @@ def shelf(settings: Settings) -> Shelf:
 
 def publish_document(settings: Settings, document: Sheet | FxRate, *, retroactive: bool) -> None:
     """Publish, and say what came of it."""
+    from streams.bookshelf import publish
+
     now = now_ns()
     new = publication_of(document, published_at=now, retroactive=retroactive)
     try:
-        is_new = run(publish(settings, new, now))
+        with progress_bar() as step:
+            step(f"publishing {new.name}")
+            is_new = run(publish(settings, new, now))
     except InvalidDocument as invalid:
         fail(str(invalid))
     click.echo(f"published {new.name}" if is_new else f"{new.name} is published already, and is the same")
@@ -96,5 +122,4 @@ def end_with_problems(place: str, problems: Sequence[str]) -> NoReturn:
     """List every problem on stderr and end with exit code 1."""
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    fail(f"{place} has {count}")
+    fail(f"{place} has {counted(len(problems), 'problem')}")

@@ -92,7 +92,7 @@ def test_a_sheet_is_imported_published_listed_and_shown(run: Run, settings: Sett
     """What is on the topic is the sheet that the import printed."""
     printed = run(*import_args("1", FROM))
     assert printed.exit_code == 0
-    assert "1 models, 2 image operations, 4 terminal dimensions, 1 tiers" in printed.stderr
+    assert "1 model, 2 image operations, 4 terminal dimensions, 1 tier" in printed.stderr
     published = run(*import_args("1", FROM), "--publish")
     assert (published.exit_code, published.stdout) == (0, "published sheet aitronos@1\n")
     (record,) = records(settings, settings.topics.books)

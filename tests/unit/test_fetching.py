@@ -26,6 +26,8 @@ class _Server(BaseHTTPRequestHandler):
         status = int(asked) if asked.isdigit() else 200 if known or asked == "open" else 401
         self.send_response(status)
         self.send_header("location", "http://elsewhere.example/")
+        if "long" in self.path:
+            self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"{}" if status == 200 else b"t0ken k3y")
 
@@ -52,6 +54,14 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_both_secrets_are_sent(server: str) -> None:
     """And what is kept of the URL has none."""
     assert fetch(f"{server}/pricing?key=s3cret#part", SECRETIVE) == Fetched(b"{}", f"{server}/pricing")
+
+
+@pytest.mark.parametrize(("path", "told"), [("open", (2, None)), ("open?long", (2, 2))])
+def test_how_far_it_is_can_be_followed(server: str, path: str, told: tuple[int, int | None]) -> None:
+    """In bytes, of as many as the server promises."""
+    heard = []
+    fetch(f"{server}/{path}", ANONYMOUS, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [told]
 
 
 def test_no_secret_is_needed_where_none_is_asked_for(server: str) -> None:

@@ -137,6 +137,14 @@ def test_fal_s_key_is_sent_and_no_other_secret(fal: Fal) -> None:
     assert "x-api-key" not in sent
 
 
+def test_how_far_it_is_can_be_followed(fal: Fal) -> None:
+    """In endpoints of those asked for."""
+    heard = []
+    ids = [f"a/{number}" for number in range(60)]
+    fetch(fal.url, SECRETIVE, "fal", ids, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(50, 60), (60, 60)]
+
+
 def test_the_key_is_not_sent_for_other_formats(fal: Fal) -> None:
     """It is for fal alone."""
     fetch(fal.url, Settings(import_fal_key=SecretStr("f4l-k3y")), "aitronos")
