@@ -9,10 +9,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import add
+from types import NoneType
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
+from pricing.costs import Cost, NoCost, margin_of
 from pricing.money import ZERO, whole
 from pricing.pipeline import Priced
 from pricing.terms import Terms
@@ -23,8 +25,9 @@ DAY_NS = 24 * HOUR_NS
 WINDOWS = ("hour", "day", "month")
 
 INSIDE = "\x00"  # stands in no name: strings have no control characters
-MEMBERS = ("events", "not_billable_events", "tokens", "synapses", "neurons")
-OBJECTS = ("quantities", "list", "net", "due", "converted", "provider_cost")
+MEMBERS = ("events", "not_billable_events", "events_without_cost", "tokens", "synapses", "neurons")
+OBJECTS = ("quantities", "list", "net", "due", "cost", "margin", "converted", "provider_cost")
+OF_COSTS = ("events_without_cost", "cost", "margin")  # there once an event's provider has a cost sheet
 _PLACES = {name: place for place, name in enumerate((*MEMBERS, *OBJECTS))}
 
 Number = int | Decimal
@@ -91,13 +94,14 @@ class Tally:
 
     def __init__(self, report_currencies: tuple[str, ...]) -> None:
         self._report_currencies = report_currencies
-        self._leaves: dict[tuple[str, str, int, str, bool, Terms], _Leaf] = {}
+        self._leaves: dict[tuple[str, str, int, str, bool, Terms, type], _Leaf] = {}
 
     def add(self, priced: Priced) -> None:
         """Count one priced event."""
         data = priced.event.data
         at = priced.event.at
-        key = (data.organization, data.project, at - at % HOUR_NS, priced.item, priced.billable, priced.terms)
+        hour = at - at % HOUR_NS
+        key = (data.organization, data.project, hour, priced.item, priced.billable, priced.terms, type(priced.cost))
         leaf = self._leaves.get(key)
         if leaf is None:
             leaf = self._leaves[key] = _Leaf()
@@ -108,12 +112,16 @@ class Tally:
         if data.provider_cost is not UNSET:
             cost = data.provider_cost
             leaf.provider_cost[cost.currency] = leaf.provider_cost.get(cost.currency, ZERO) + cost.amount
+        if isinstance(priced.cost, Cost):
+            leaf.add_cost(priced.cost)
 
     def sums(self) -> Iterator[tuple[TotalKey, Sums]]:
         """What the batch adds to every total that it touches, hours and items first."""
         hours: dict[tuple[str, str, int, str | None], Sums] = {}
-        for (organization, project, hour, item, billable, terms), leaf in self._leaves.items():
+        for (organization, project, hour, item, billable, terms, cost_type), leaf in self._leaves.items():
             sums = leaf.sums(billable, terms, self._report_currencies)
+            if cost_type is not NoneType:
+                sums = leaf.with_costs(sums, cost_type, self._report_currencies)
             _into(hours, (organization, project, hour, item), sums)
             _into(hours, (organization, project, hour, None), sums)
         for window in WINDOWS:
@@ -125,10 +133,14 @@ class Tally:
 
 
 class _Leaf:
-    __slots__ = ("events", "provider_cost", "quantities")
+    """Events that are alike in what decides their sums; `costs` and `converted` are those of events with a cost."""
+
+    __slots__ = ("converted", "costs", "events", "provider_cost", "quantities")
 
     def __init__(self) -> None:
         self.events = 0
+        self.costs: dict[str, Decimal] = {}
+        self.converted: tuple[Decimal, ...] = ()
         self.quantities: dict[str, Number] = {}
         self.provider_cost: dict[str, Decimal] = {}
 
@@ -168,6 +180,29 @@ class _Leaf:
         for currency, amount in self.provider_cost.items():
             sums[f"provider_cost{INSIDE}{currency}"] = amount
         return sums_of(sums)
+
+    def add_cost(self, cost: Cost) -> None:
+        """Count the cost of one event."""
+        for currency, amount in cost.by_currency.items():
+            self.costs[currency] = self.costs.get(currency, ZERO) + amount
+        self.converted = tuple(map(add, self.converted, cost.converted)) if self.converted else cost.converted
+
+    def with_costs(self, sums: Sums, kind: type, report_currencies: tuple[str, ...]) -> Sums:
+        """`sums` and what the costs add to them: all of these events have one, or none has."""
+        found = dict(zip(*sums, strict=True))
+        if kind is NoCost:
+            return sums_of({**found, "events_without_cost": self.events})
+        due = f"due{INSIDE}"
+        dues = {path.removeprefix(due): whole(amount) for path, amount in found.items() if path.startswith(due)}
+        found["events_without_cost"] = 0
+        for currency, amount in self.costs.items():
+            found[f"cost{INSIDE}{currency}"] = amount
+        for currency, amount in margin_of(dues, self.costs).items():
+            found[f"margin{INSIDE}{currency}"] = amount
+        for report, amount in zip(report_currencies, self.converted, strict=True):
+            inside = f"converted{INSIDE}{report}{INSIDE}"
+            found[inside + "cost"], found[inside + "margin"] = amount, found[inside + "due"] - amount
+        return sums_of(found)
 
 
 def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:

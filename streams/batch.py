@@ -1,15 +1,19 @@
 """What goes into a step and what comes out of it, as values: records, the settings that matter, the result."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET
 
+from pricing.costs import NoCost
+from pricing.pipeline import Priced
 from pricing.totals import INSIDE, Number, Sums
 from streams.codec import PricedWriter
 from streams.headers import Headers
+from streams.reconciling import Compared, compare
 from streams.state import Changes, ParkedEvent
 from streams.topics import Topics
 
@@ -72,11 +76,22 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     produced: Counter[str] = field(default_factory=Counter)
     amounts: dict[str, Number] = field(default_factory=dict)
+    without_cost: Counter[str] = field(default_factory=Counter)
+    compared: list[Compared] = field(default_factory=list)
     duplicates: int = 0
     released: int = 0
     rekeyed: int = 0
     accounts_ignored: list[str] = field(default_factory=list)
     append_times_ms: list[int] = field(default_factory=list)
+
+    def add_cost(self, priced: Priced, providers: Mapping[str, object]) -> None:
+        """The cost of an event whose provider has a cost sheet. `providers` are those that have one of their own."""
+        cost = priced.cost
+        if isinstance(cost, NoCost):
+            self.without_cost[cost.reason] += 1
+        elif cost is not None and priced.event.data.provider_cost is not UNSET:
+            found = compare(priced, cost, providers)
+            self.compared += [] if found is None else [found]
 
     def add_due(self, sums: Sums) -> None:
         """The amounts due among these."""

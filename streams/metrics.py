@@ -15,6 +15,7 @@ from pricing.errors import Rejected, Unpriced
 from pricing.events import USAGE_TYPES
 from pricing.times import parse_time
 from streams.batch import Step
+from streams.reconciling import OTHER, differences
 from streams.state import State
 from streams.topics import Topics
 
@@ -57,14 +58,19 @@ class BatchHistogram(Collector):
 class Metrics:
     """Every metric as an attribute, named as in the contract without prefix and `_total`."""
 
-    def __init__(self, version: str, topics: Topics, currencies: Iterable[str] = ()) -> None:
+    def __init__(
+        self, version: str, topics: Topics, currencies: Iterable[str] = (), providers: Iterable[str] = ()
+    ) -> None:
         self.registry = CollectorRegistry()
         self._events()
+        self._costs()
         self._transactions()
         self._tasks()
         self._books()
         self.build_info.labels(version=version).set(1)
         self._start_at_zero(topics, currencies)
+        for provider in providers:
+            self.provider_cost_compared.labels(OTHER if provider == "*" else provider)
         ProcessCollector(registry=self.registry)
 
     def _events(self) -> None:
@@ -79,6 +85,21 @@ class Metrics:
         self.events_rekeyed = self._counter("events_rekeyed", "Records forwarded to their right partition.")
         self.priced_amount = self._counter(
             "priced_amount", "Amounts due on priced events, by currency. Approximate: a float.", "currency"
+        )
+
+    def _costs(self) -> None:
+        self.events_without_cost = self._counter(
+            "events_without_cost", "Events priced whose cost sheet gave no cost, by reason.", "reason"
+        )
+        self.provider_cost_compared = self._counter(
+            "provider_cost_compared", "Events with a provider_cost beside a computed cost, by provider.", "provider"
+        )
+        self.provider_cost_difference = self._counter(
+            "provider_cost_difference",
+            "What providers billed over or under the computed costs. Approximate: a float.",
+            "provider",
+            "currency",
+            "direction",
         )
 
     def _transactions(self) -> None:
@@ -119,6 +140,7 @@ class Metrics:
             self.records_produced: topics.outputs,
             self.events_priced: USAGE_TYPES,
             self.events_parked: Unpriced,
+            self.events_without_cost: Unpriced,
             self.parked_open: Unpriced,
             self.events_rejected: Rejected,
             self.transactions: OUTCOMES,
@@ -140,9 +162,13 @@ class Metrics:
             (self.events_rejected, counts.rejected),
             (self.priced_amount, counts.amounts),
             (self.records_produced, counts.produced),
+            (self.events_without_cost, counts.without_cost),
+            (self.provider_cost_compared, TallyOf(each.provider for each in counts.compared)),
         ):
             for label, number in numbers.items():
                 counter.labels(label).inc(float(number))
+        for labels, amount in differences(counts.compared).items():
+            self.provider_cost_difference.labels(*labels).inc(float(amount))
         self.events_duplicate.inc(counts.duplicates)
         self.events_released.inc(counts.released)
         self.events_rekeyed.inc(counts.rekeyed)

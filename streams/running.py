@@ -28,7 +28,7 @@ async def run_worker(settings: Settings) -> None:
     if not __debug__:
         raise Refused("python -O removes the assertions that aiokafka's transactions rely on: start without it")
     partitions = await verify_for_worker(settings)
-    metrics = Metrics(installed_version(), settings.topics, settings.report_currencies)
+    metrics = Metrics(installed_version(), settings.topics, settings.report_currencies, settings.cost_sheets)
     worker = Worker(settings, KafkaClients(settings), metrics, partitions, lambda: time.time_ns() // 1_000_000)
     _on_signals(worker)
     # A batch makes a hundred thousand objects and hardly a cycle: the default threshold spends a seventh of the CPU.

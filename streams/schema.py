@@ -49,7 +49,10 @@ def _object(required: Schema, optional: Schema | None = None, *, closed: bool = 
 
 
 _AMOUNTS = {"type": "object", "propertyNames": _CURRENCY, "additionalProperties": _DECIMAL}
-_CONVERTED = _map(_object({"list": _DECIMAL, "net": _DECIMAL, "due": _DECIMAL}), propertyNames=_CURRENCY)
+_CONVERTED = _map(
+    _object({"list": _DECIMAL, "net": _DECIMAL, "due": _DECIMAL}, {"cost": _DECIMAL, "margin": _DECIMAL}),
+    propertyNames=_CURRENCY,
+)
 
 _WHO: Schema = {"organization": _NAME, "project": _NAME}
 _AROUND: Schema = {
@@ -184,6 +187,9 @@ def _priced_data() -> Schema:
         "connector": _TEXT,
         "tool": _TEXT,
         "provider_cost": _object({"amount": _DECIMAL, "currency": _CURRENCY}),
+        "cost": _AMOUNTS,
+        "margin": _AMOUNTS,
+        "cost_sheet": _object({"id": {"type": "string"}, "version": {"type": "string"}}),
         "parked": _object({"reason": {"enum": list(Unpriced)}, "since": _UTC}),
     }
     return _object(required, optional)
@@ -201,7 +207,13 @@ def _line() -> Schema:
         "net": _DECIMAL,
         "due": _DECIMAL,
     }
-    return _object(required, {"consumed": _DECIMAL, "consumed_unit": {"enum": ["synapse", "neuron"]}})
+    optional: Schema = {
+        "consumed": _DECIMAL,
+        "consumed_unit": {"enum": ["synapse", "neuron"]},
+        "cost": _DECIMAL,
+        "cost_currency": _CURRENCY,
+    }
+    return _object(required, optional)
 
 
 def _adjustment() -> Schema:
@@ -236,7 +248,13 @@ def total() -> Schema:
         "revision": {"type": "integer", "minimum": 1},
         "as_of": _UTC,
     }
-    return {"title": "Total", **_object(required, {"item": {"type": "string"}})}
+    optional: Schema = {
+        "item": {"type": "string"},
+        "events_without_cost": _TALLY,
+        "cost": _AMOUNTS,
+        "margin": _AMOUNTS,
+    }
+    return {"title": "Total", **_object(required, optional)}
 
 
 def _kept(outcome: str, reasons: list[Any]) -> Schema:

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from pricing.money import whole
 from streams.errors import Refused
 from streams.topics import Topics
 
@@ -94,6 +96,9 @@ class Settings(BaseModel):
         ("USD",), description="currencies that amounts are converted into, with commas between; may be empty"
     )
     require_account: bool = Field(False, description="park events of organizations that have no tier")
+    provider_cost_tolerance_percentage: Decimal = Field(
+        whole(1), ge=0, le=100, max_digits=12, description="a provider_cost further from the computed cost is logged"
+    )
     max_age_days: int = Field(35, ge=1, le=80, description="usage older than this on arrival is rejected")
 
     commit_interval_ms: int = Field(100, ge=1, le=60_000, description="longest time between two commits of a task")

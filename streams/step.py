@@ -185,6 +185,8 @@ class _Batch:
         key = event.data.organization.encode()
         self._priced.append((key, value, headers.priced_headers(arrival.headers), self._now_ms))
         self._tally.add(priced)
+        if priced.cost is not None:
+            self._counts.add_cost(priced, self._book.policy.cost_sheets)
         self._counts.priced[event.type] += 1
 
     def _reject(self, arrival: Arrival, reason: Rejected, detail: str) -> None:

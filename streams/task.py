@@ -20,6 +20,7 @@ from streams.codec import PricedWriter
 from streams.kafka_errors import Fenced
 from streams.metrics import Metrics
 from streams.partitions import partition_of
+from streams.reconciling import findings
 from streams.restoring import Kept
 from streams.session import Session
 from streams.settings import Settings
@@ -238,6 +239,8 @@ class Task:
         self.state.fold(result.changes)
         self._published.update(f"account/{organization}" for organization in result.changes.accounts)
         self._shell.metrics.committed(result, loop.time() - started, self._shell.clock_ms())
+        for finding in findings(result.counts.compared, self._shell.settings.provider_cost_tolerance_percentage):
+            log.warning("partition %d: %s", self.partition, finding)
 
     def _step(self, inputs: Inputs) -> Step:
         """A record on which the step fails gets a second chance, then it is rejected."""

@@ -14,9 +14,9 @@ import orjson
 from pricing.documents import json_text
 from pricing.money import number, plain
 from pricing.times import format_time, parse_time
-from pricing.totals import INSIDE, MEMBERS, OBJECTS, Number, Total, TotalKey, sums_of, window_end
+from pricing.totals import INSIDE, MEMBERS, OBJECTS, OF_COSTS, Number, Total, TotalKey, sums_of, window_end
 
-_COUNTS = ("events", "not_billable_events")  # the only JSON numbers, all others are decimal strings
+_COUNTS = ("events", "not_billable_events", "events_without_cost")  # JSON numbers; all others are decimal strings
 _PLACE = "\x00"  # where a number goes: JSON has it escaped
 _NOT_SUMS = ("organization", "project", "window", "start", "end", "item", "revision", "as_of")
 
@@ -72,8 +72,10 @@ def _head(key: TotalKey) -> str:
 @lru_cache(maxsize=4_096)
 def _layout(paths: tuple[str, ...]) -> tuple[str, ...]:
     """The text around the numbers at these paths, with an empty place for each number."""
-    members = [f'"{name}":{_PLACE}' if name in _COUNTS else f'"{name}":"{_PLACE}"' for name in MEMBERS]
-    for name in OBJECTS:
+    absent = () if OF_COSTS[0] in paths else OF_COSTS
+    numbers = [name for name in MEMBERS if name not in absent]
+    members = [f'"{name}":{_PLACE}' if name in _COUNTS else f'"{name}":"{_PLACE}"' for name in numbers]
+    for name in [name for name in OBJECTS if name not in absent]:
         inside = [path.split(INSIDE)[1:] for path in paths if path.partition(INSIDE)[0] == name]
         members.append(f'"{name}":{_object(inside)}')
     texts = ",".join(members).split(_PLACE)
