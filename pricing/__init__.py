@@ -1,6 +1,7 @@
 """Prices of AI usage, exact and pure: no clock, no I/O, no logging; time comes in as an argument.
 
 Read in this order; each module imports only from those before it: errors, money, times, kinds, documents, accounts,
-events, reading, response_counts, surface_shapes, surface_table, surfaces, models, model_names, sheets, cases, exchange,
-importers, sheet_review, book_records, rating, estimates, book, terms, costs, amounts, pipeline, totals.
+events, response_counts, surface_shapes, surface_table, surfaces, checks, reading, models, model_names, sheets, cases,
+exchange, importers, sheet_review, book_records, rating, estimates, book, terms, selection, costs, amounts, pipeline,
+totals.
 """

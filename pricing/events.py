@@ -13,8 +13,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 if TYPE_CHECKING:
     Quantity = Decimal
+    Response = Any
 else:
     Quantity = Raw  # msgspec keeps the text of the number; `reading` puts the exact Decimal in its place
+    Response = dict[str, Any]  # and of a response, in its place, what `surfaces` finds that it used
 
 STRING_BYTES_MAX = 256
 LABEL_BYTES_MAX = 128
@@ -90,12 +92,29 @@ class TerminalUsage(Usage, kw_only=True):
     dimensions: Annotated[dict[Text, Quantity], Meta(min_length=1)]
 
 
+class ResponseUsage(Usage, kw_only=True):
+    """What a provider answered on one of its APIs, the surface. `model` is the body's where the event does not say."""
+
+    surface: Text
+    model: Text | UnsetType = UNSET
+    response: Response
+
+
+class UnitsUsage(Usage, kw_only=True):
+    """Quantities by unit, such as `image`, of a model that is named by its endpoint."""
+
+    endpoint: Text
+    units: Annotated[dict[Text, Quantity], Meta(min_length=1)]
+
+
 USAGE_TYPES: Mapping[str, type[Usage]] = {
     "ai.usage.model.v1": ModelUsage,
     "ai.usage.image.v1": ImageUsage,
     "ai.usage.code_execution.v1": CodeExecutionUsage,
     "ai.usage.connector_tool.v1": ConnectorToolUsage,
     "ai.usage.terminal.v1": TerminalUsage,
+    "ai.usage.units.v1": UnitsUsage,
+    "ai.usage.response.v1": ResponseUsage,
 }
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from pricing.accounts import Account, tier_at
 from pricing.amounts import amounts_text, refuse_unpriced
-from pricing.book import Book
+from pricing.book import Book, Policy, Segment
 from pricing.costs import Cost, NoCost, Rated, cost_of
 from pricing.errors import Unpriced
 from pricing.events import (
@@ -21,8 +21,8 @@ from pricing.events import (
     Event,
     ImageUsage,
     ModelUsage,
+    ResponseUsage,
 )
-from pricing.money import ZERO
 from pricing.rating import Missing, priority_of
 from pricing.selection import select
 from pricing.terms import Terms
@@ -49,32 +49,33 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     data = event.data
     tier_id = None if account is None else tier_at(account, event.at)
     policy = book.policy
-    terms, quantities = select(event, policy.sheet_for(data.provider), tier_id, book.segment_at(event.at), policy)
+    segment = book.segment_at(event.at)
+    terms, quantities = select(event, policy.sheet_for(data.provider), tier_id, segment, policy)
     is_billable = data.billable is not False
     if terms.rates.no_multiplier and any(quantities.values()):
         _refuse_priority(data, quantities, terms)
-    cost = _cost(event, book, Rated(terms, quantities)) if book.policy.cost_sheets else None
+    cost = _cost(event, Rated(terms, quantities), segment, policy) if policy.cost_sheets else None
     known_cost = cost if isinstance(cost, Cost) else None
-    amounts = amounts_text(quantities, terms, is_billable, book.policy, known_cost)
+    amounts = amounts_text(quantities, terms, is_billable, policy, known_cost)
     if terms.tier_is_unknown:
-        raise Missing(Unpriced.UNKNOWN_TIER, f"tier {terms.tier_id} on sheet {book.policy.default_sheet}")
-    if terms.tier_id is None and book.policy.require_account:
+        raise Missing(Unpriced.UNKNOWN_TIER, f"tier {terms.tier_id} on sheet {policy.default_sheet}")
+    if terms.tier_id is None and policy.require_account:
         raise Missing(Unpriced.ACCOUNT_REQUIRED, f"organization {data.organization}")
     return Priced(event, terms, terms.rates.model or _item(data), quantities, amounts, is_billable, cost)
 
 
-def _cost(event: Event, book: Book, priced: Rated) -> Cost | NoCost | None:
-    """The cost of `priced` by the cost sheet of the event's provider, in all as it would be priced without a tier."""
+def _cost(event: Event, priced: Rated, segment: Segment, policy: Policy) -> Cost | NoCost | None:
+    """The cost of `priced` by the cost sheet of the event's provider: what it would list at there, without a tier."""
     data = event.data
-    sheet_id = book.policy.cost_sheet_for(data.provider)
+    sheet_id = policy.cost_sheet_for(data.provider)
     if sheet_id is None:
         return None
     try:
-        terms, quantities = select(event, sheet_id, None, book.segment_at(event.at), book.policy)
+        terms, quantities = select(event, sheet_id, None, segment, policy)
         refuse_unpriced(quantities, terms)
         if terms.rates.no_multiplier and any(quantities.values()):
             _refuse_priority(data, quantities, terms)
-        return cost_of(priced, Rated(terms, quantities), _tokens(data), book.policy)
+        return cost_of(priced, Rated(terms, quantities), _tokens(data), policy)
     except Missing as missing:
         return NoCost(missing.reason, missing.detail)
 
@@ -87,7 +88,7 @@ def _refuse_priority(data: Any, quantities: Mapping[str, Any], terms: Terms) -> 
 def _tokens(data: Any) -> Mapping[str, int]:
     """The counts of tokens by kind, as given."""
     if type(data) is ResponseUsage:
-        return data.response.tokens
+        return data.response.tokens  # type: ignore[no-any-return]
     return data.tokens if type(data) is ModelUsage and data.tokens is not UNSET else {}
 
 

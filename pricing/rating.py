@@ -3,7 +3,7 @@
 A `Rate` is the whole formula of section 3 of the contract folded into exact factors per unit: a token of
 `ftg-3.0-pro` input at priority high consumes 4 synapses and lists at 0.0000528 CHF. Every amount of a line is linear
 in its quantity, which is also why totals can add quantities first and multiply once. A direct model has one set of
-rates for each of its price lists; `choose_list` says which one is an event's, `split` what of it goes by which rate.
+rates for each of its price lists.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ from pricing.events import (
     ConnectorToolUsage,
     ImageUsage,
     ModelUsage,
+    ResponseUsage,
     TerminalUsage,
+    UnitsUsage,
 )
 from pricing.kinds import TOKEN_KINDS
 from pricing.money import HUNDRED, MILLION, ZERO, as_count, plain, whole
@@ -88,50 +90,14 @@ def rates_for(sheet: Sheet, data: Any) -> Rates:
     return rates
 
 
-def rates_key(data: Any) -> tuple[str, ...]:
-    """What of the usage decides its rates, so that compiled ones can be kept."""
-    kind = type(data)
-    if kind is ModelUsage:
-        return (data.model, _priority(data), data.provider)
-    if kind is ImageUsage:
-        return ("image", data.operation, _priority(data), data.model, data.provider)
-    return (kind.__name__, "", "")
-
-
-def choose_list(rates: Rates, service_tier: object, region: object, tokens: Mapping[str, int], at: int) -> int:
-    """Which of a direct model's price lists usage at `at` has: 0 is `rates`, from 1 on those in its cases.
-
-    `service_tier` is what was served, `region` where; neither needs to be known. Missing (`no_price_for_model`) where
-    that tier has no price.
-    """
-    assert rates.cases is not None
-    number = rates.cases.choose(service_tier, region, tokens, at)
-    if number is None:
-        raise Missing(Unpriced.NO_MODEL, f"service tier {service_tier} of model {rates.model}")
-    return number
-
-
-def split(rates: Rates, quantities: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The quantities of one request by the rates of a direct model: cut at its bands, and the request itself."""
-    found: dict[str, Any] = {}
-    for name, quantity in quantities.items():
-        left = quantity
-        for band, above in reversed(rates.bands.get(name, ())):
-            if left > above:
-                found[band], left = left - above, above
-        found[name] = left
-    if REQUEST in rates.by_name:
-        found.setdefault(REQUEST, 1)
-    return found
-
-
 def find_model(sheet: Sheet, name: str, provider: object = None) -> Model | None:
     """The model that an event means, whose `provider` may be unset or None; never a guess."""
     return sheet.names.find(name, provider if isinstance(provider, str) else None)
 
 
-def _priority(data: Any) -> str:
-    return "default" if data.priority is UNSET else data.priority
+def priority_of(data: Any) -> str:
+    """The priority of usage; responses have none of their own."""
+    return "default" if type(data) is ResponseUsage or data.priority is UNSET else data.priority
 
 
 def _line_order(kind: str) -> tuple[int, str]:
@@ -146,7 +112,7 @@ def _neuron_rate(meter: str, unit: str, neurons: Decimal, price: Decimal, curren
     return Rate(meter, unit, as_count(neurons), "neuron", price, PER_MILLION, currency, neurons * price / MILLION)
 
 
-def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
+def _model_rates(sheet: Sheet, data: Any) -> Rates:
     model = find_model(sheet, data.model, data.provider)
     if model is None:
         raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.named}")
@@ -154,7 +120,7 @@ def _model_rates(sheet: Sheet, data: ModelUsage) -> Rates:
         return _neuron_model_rates(sheet, model)
     if model.category == "direct":
         return _direct_rates(sheet, model)
-    multiplier = sheet.priorities.get(_priority(data))
+    multiplier = sheet.priorities.get(priority_of(data))
     factor = ONE if multiplier is None else multiplier
     rates = {}
     if sheet.base_multiplier is not None:
@@ -182,6 +148,21 @@ def _direct_rates(sheet: Sheet, model: Model) -> Rates:
     cases = Cases(model.cases)
     in_cases = tuple(_price_list(case, model, factor, cases) for case in model.cases)
     return _price_list(model, model, factor, cases)._replace(in_cases=in_cases)
+
+
+def _units_rates(sheet: Sheet, data: UnitsUsage) -> Rates:
+    """Those of a direct model's units alone; lines stand as the event has them."""
+    model = find_model(sheet, data.endpoint, data.provider)
+    if model is None or model.category != "direct":
+        raise Missing(Unpriced.NO_MODEL, f"endpoint {data.endpoint} on sheet {sheet.named}")
+    rates = _direct_rates(sheet, model)
+    own, *in_cases = [
+        each._replace(
+            by_name={n: r for n, r in each.by_name.items() if n.startswith(UNITS)}, bands={}, is_ordered=False
+        )
+        for each in (rates, *rates.in_cases)
+    ]
+    return own._replace(in_cases=tuple(in_cases))
 
 
 def _price_list(prices: Model | Case, model: Model, factor: Decimal, cases: Cases) -> Rates:
@@ -220,7 +201,7 @@ def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
         raise Missing(Unpriced.NO_OPERATION, f"operation {data.operation} on sheet {sheet.named}")
     if sheet.image_price is None:
         raise Missing(Unpriced.NO_OPERATION, f"no image price is set on sheet {sheet.named}")
-    multiplier = sheet.priorities.get(_priority(data))
+    multiplier = sheet.priorities.get(priority_of(data))
     rates = {}
     if priced is not None:
         synapses = weight * (ONE if multiplier is None else multiplier)
@@ -294,4 +275,6 @@ _RATES: Mapping[type, Any] = {
     CodeExecutionUsage: _code_execution_rates,
     ConnectorToolUsage: _connector_rates,
     TerminalUsage: _terminal_rates,
+    UnitsUsage: _units_rates,
+    ResponseUsage: _model_rates,
 }

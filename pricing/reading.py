@@ -5,10 +5,8 @@ key, no unknown attribute, no escape). What it cannot prove goes to `_examine`, 
 reason. Sources: CloudEvents 1.0 (JSON format and Kafka protocol binding), sections 2 and 6 of the contract.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from functools import lru_cache, reduce
+from functools import reduce
 from hashlib import blake2b
 from operator import or_
 from typing import Any
@@ -16,33 +14,24 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from pricing.accounts import NAME_PATTERN
-from pricing.documents import read_json
+from pricing.checks import check_strings, instant, settle, take_response
+from pricing.documents import DEPTH_MAX, NumberText, read_json
 from pricing.errors import InvalidDocument, InvalidUsage, Rejected
 from pricing.events import (
-    LABEL_BYTES_MAX,
-    QUANTITY_MAX,
     STRING_BYTES_MAX,
     USAGE_TYPES,
-    CodeExecutionUsage,
     Envelope,
     Event,
-    ModelUsage,
-    TerminalUsage,
+    ResponseUsage,
     Text,
     Usage,
 )
-from pricing.money import NotADecimal, number
-from pricing.times import format_time, parse_time
+from pricing.times import format_time
 
 Headers = Sequence[tuple[str, bytes]]
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 64
-
-_NAME = re.compile(NAME_PATTERN, re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def read_event(value: bytes | None, headers: Headers) -> Event:
@@ -53,12 +42,6 @@ def read_event(value: bytes | None, headers: Headers) -> Event:
         raise InvalidUsage(Rejected.TOO_LARGE, f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     attributes = _attributes_in(headers) if headers else None
     return _read_fast(value, attributes) or _examine(value, attributes)
-
-
-@lru_cache(8192)
-def is_name(text: str) -> bool:
-    """Whether `text` can name an organization or a project."""
-    return _NAME.fullmatch(text) is not None
 
 
 def _attributes_in(headers: Headers) -> dict[str, str] | None:
@@ -110,10 +93,11 @@ def _envelope(name: str, data: type[Usage]) -> type[Struct]:
 
 
 _ENVELOPES = {_envelope(name, data): name for name, data in USAGE_TYPES.items()}
-_STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=reduce(or_, _ENVELOPES))
-_DATA = {name: msgspec.json.Decoder(type=data) for name, data in USAGE_TYPES.items()}
+# Of the numbers in a response only counts matter; the others are kept as they are written, for the hash of the content.
+_STRUCTURED: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type=reduce(or_, _ENVELOPES), float_hook=NumberText)
+_DATA = {name: msgspec.json.Decoder(type=data, float_hook=NumberText) for name, data in USAGE_TYPES.items()}
 _FIRST_OF_ITS_OWN = {data: f',"{next(iter(data.__annotations__))}":'.encode() for data in USAGE_TYPES.values()}
-_CANONICAL = msgspec.json.Encoder(order="deterministic")
+_CANONICAL = msgspec.json.Encoder(order="deterministic", enc_hook=lambda text: Raw(text.encode()))
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidUsage)
 
 
@@ -121,15 +105,16 @@ def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
     """The event, if it is well and provably so; None leaves the verdict to `_examine`.
 
     The proof against duplicate keys: without escapes every colon of the bytes is one of a string or follows a key. If
-    the decoded strings and keys account for all of them, no key stood there twice.
+    the decoded strings and keys account for all of them, no key stood there twice. Nothing is nested deeper than there
+    are brackets.
     """
     if not value.isascii() or b"\\" in value or b"\x7f" in value or attributes is not None:
         return None
     try:
         envelope = _STRUCTURED.decode(value)
         data = envelope.data
-        _settle(data)
-        at = _instant(envelope.time)
+        settle(data)
+        at = instant(envelope.time)
     except _UNREADABLE:
         return None
     if envelope.specversion != "1.0":
@@ -141,59 +126,22 @@ def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
             colons += 1 + text.count(":")
     if value.count(b":") != colons + canonical.count(b":"):
         return None
+    if type(data) is ResponseUsage and value.count(b"{") + value.count(b"[") > DEPTH_MAX:
+        return None
     kind = _ENVELOPES[type(envelope)]
     found = Envelope(kind, envelope.source, envelope.id, _utc(envelope.time, at))
-    return Event(found, at, data, _content(kind, at, canonical), _echo(canonical, data))
-
-
-def _settle(data: Any) -> None:
-    """Check what the types cannot say, and put exact Decimals in the place of raw numbers."""
-    if not is_name(data.organization):
-        raise _invalid("data.organization", data.organization, f"is no name of the form {_NAME.pattern}")
-    if not is_name(data.project):
-        raise _invalid("data.project", data.project, f"is no name of the form {_NAME.pattern}")
-    if (cost := data.provider_cost) is not UNSET:
-        cost.amount = _quantity("data.provider_cost.amount", cost.amount)
-        if not _CURRENCY.fullmatch(cost.currency):
-            raise _invalid("data.provider_cost.currency", cost.currency, "is no code of three capital letters")
-    kind = type(data)
-    if kind is ModelUsage:
-        if data.seconds is not UNSET:
-            data.seconds = _quantity("data.seconds", data.seconds)
-        elif data.tokens is UNSET:
-            raise InvalidUsage(Rejected.INVALID_FIELD, "data has neither tokens nor seconds")
-    elif kind is CodeExecutionUsage:
-        for name in ("cpu_seconds", "memory_mb", "wall_seconds"):
-            setattr(data, name, _quantity(f"data.{name}", getattr(data, name)))
-    elif kind is TerminalUsage:
-        data.dimensions = {name: _quantity(f"data.dimensions.{name}", q) for name, q in data.dimensions.items()}
-
-
-def _quantity(path: str, raw: Any) -> Decimal:
-    text = bytes(raw).decode("ascii", "replace")
-    is_string = text[:1] == '"'
-    if is_string and "\\" in text:  # `Raw` is the text as it came, escapes and all
-        text = f'"{msgspec.json.decode(text, type=str)}"'
-    try:
-        value = number(text[1:-1] if is_string else text, before=16, after=18, exponent=not is_string)
-    except NotADecimal as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {error}") from None
-    if not 0 <= value <= QUANTITY_MAX:
-        raise _invalid(path, text, f"is not between 0 and {QUANTITY_MAX}")
-    return value
-
-
-def _instant(text: str) -> int:
-    if len(text) > STRING_BYTES_MAX:  # a fraction may have any number of digits
-        raise _invalid("time", text, f"has over {STRING_BYTES_MAX} bytes")
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"time: {error}") from None
+    return _event(found, at, data, canonical)
 
 
 def _utc(text: str, at: int) -> str:
     return text if text[-1] == "Z" and text[10] == "T" else format_time(at)
+
+
+def _event(envelope: Envelope, at: int, data: Any, canonical: bytes) -> Event:
+    content, echo = _content(envelope.type, at, canonical), _echo(canonical, data)
+    if type(data) is ResponseUsage:
+        take_response(data)
+    return Event(envelope, at, data, content, echo)
 
 
 def _content(kind: str, at: int, canonical: bytes) -> bytes:
@@ -211,10 +159,6 @@ def _echo(canonical: bytes, data: Any) -> str:
     else:
         end = _FIRST_OF_ITS_OWN[type(data)]
     return canonical[1 : canonical.index(end)].decode()
-
-
-def _invalid(path: str, found: object, why: str) -> InvalidUsage:
-    return InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {str(found)[:60]!r} {why}")
 
 
 # --- the strict path
@@ -246,12 +190,12 @@ def _examine(value: bytes, attributes: dict[str, str] | None) -> Event:
         data = _DATA[envelope["type"]].decode(value if attributes is not None else _DATA_ONLY.decode(value).data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidUsage(Rejected.INVALID_FIELD, f"data: {error}") from None
-    _settle(data)
-    _check_strings("data", msgspec.to_builtins(data))
-    canonical = _CANONICAL.encode(data)
-    kind = envelope["type"]
-    found = Envelope(kind, envelope["source"], envelope["id"], _utc(envelope["time"], at))
-    return Event(found, at, data, _content(kind, at, canonical), _echo(canonical, data))
+    settle(data)
+    for name in data.__struct_fields__:
+        if name != "response" and (given := getattr(data, name)) is not UNSET:  # of that only some strings are used
+            check_strings(f"data.{name}", msgspec.to_builtins(given))
+    found = Envelope(envelope["type"], envelope["source"], envelope["id"], _utc(envelope["time"], at))
+    return _event(found, at, data, _CANONICAL.encode(data))
 
 
 def _strict_json(value: bytes) -> Any:
@@ -276,23 +220,7 @@ def _check_envelope(envelope: Mapping[str, Any]) -> None:
 
 def _check_attributes(envelope: Mapping[str, Any]) -> int:
     for name in ("id", "source"):
-        _check_strings(name, envelope[name])
+        check_strings(name, envelope[name])
     if type(envelope.get("time")) is not str:
         raise InvalidUsage(Rejected.INVALID_FIELD, "time is not a string")
-    return _instant(envelope["time"])
-
-
-def _check_strings(path: str, value: Any) -> None:
-    if isinstance(value, str):
-        if not 1 <= len(value.encode()) <= STRING_BYTES_MAX:
-            raise _invalid(path, value, f"has not 1 to {STRING_BYTES_MAX} bytes")
-        if _CONTROL.search(value):
-            raise _invalid(path, value, "has a control character")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check_strings(path, key)
-            _check_strings(f"{path}.{key}", inner)
-            if path == "data.labels":
-                for text in (key, inner):
-                    if len(text.encode()) > LABEL_BYTES_MAX:
-                        raise _invalid(path, text, f"has over {LABEL_BYTES_MAX} bytes")
+    return instant(envelope["time"])

@@ -85,7 +85,7 @@ def _sum_of(entries: Any, attribute: str, wanted: frozenset[str], member: str, p
     for entry in entries:
         if not isinstance(entry, dict):
             raise _no_object(entry, path)
-        if (not attribute or entry.get(attribute) in wanted) and (value := entry.get(member)) is not None:
+        if (not attribute or str(entry.get(attribute)) in wanted) and (value := entry.get(member)) is not None:
             total += _count(value, path)
     return total if entries else None
 

@@ -14,14 +14,16 @@ from pricing.response_counts import Paths
 class Total:
     """A count of the usage object (`path`), and by kind the counts inside it; what they leave is of its own `kind`.
 
-    `shared` are counts inside two of `inside` at once, such as cached audio. `rest` is the provider's own count of what
-    is left, which has to agree. A total that is not required may be absent or null, which is 0.
+    `shared` are counts inside two of `inside` at once, such as cached audio. `nested` are kinds of `inside` of which
+    the smaller count is part of the greater, and billed as both. `rest` is the provider's own count of what is left,
+    which has to agree. A total that is not required may be absent or null, which is 0.
     """
 
     kind: str
     path: Paths
     inside: Mapping[str, Paths] = field(default_factory=dict)
     shared: Mapping[str, Paths] = field(default_factory=dict)
+    nested: tuple[str, ...] = ()
     rest: str | None = None
     required: bool = True
 
@@ -32,7 +34,8 @@ class Surface:
 
     `total` is the provider's sum of all totals; `unlisted` the kind of what the sum has beyond them, where it may have
     more. `bounds` are pairs of counts of which the first may not exceed the second. `iterations` is a list of usage
-    objects, each perhaps of a model of its own, that replaces the counts beside it.
+    objects, each perhaps of a model of its own, that replaces the counts beside it. `models` are the surfaces of models
+    that are counted otherwise, by how their names start.
     """
 
     source: str
@@ -46,6 +49,7 @@ class Surface:
     tiers: tuple[str, ...] = ("service_tier",)
     region: str | None = None
     iterations: str | None = None
+    models: Mapping[str, "Surface"] = field(default_factory=dict)
 
 
 # --- the shape of OpenAI, which many have taken over, not always with its meaning

@@ -39,6 +39,18 @@ _OPENROUTER_COUNTS = (
     "is the 'sum of the above two'; what was billed, in usage.cost_details, agrees with it (openrouter_billed.jsonl)"
 )
 
+
+def _openrouter(surface: Surface) -> Surface:
+    """A shape of OpenAI's as OpenRouter fills it: what Gemini writes to a cache, it reads from there in the same request.
+
+    So it is billed, as read and as stored for five minutes (tests/unit/test_billed.py).
+    """
+    prompt, *others = surface.totals
+    read_back = replace(prompt, nested=("cache_read", "cache_creation"))
+    row = replace(surface, source=_OPENROUTER_COUNTS, units=_OPENROUTER_TOOLS)
+    return replace(row, models={"google/": replace(row, totals=(read_back, *others))})
+
+
 SURFACES: Mapping[str, Surface] = {
     "openai.chat_completions": CHAT,
     "openai.responses": RESPONSES,
@@ -160,8 +172,8 @@ SURFACES: Mapping[str, Surface] = {
         model=None,
         tiers=(),
     ),
-    "openrouter.chat_completions": replace(CHAT, source=_OPENROUTER_COUNTS, units=_OPENROUTER_TOOLS),
-    "openrouter.responses": replace(RESPONSES, source=_OPENROUTER_COUNTS, units=_OPENROUTER_TOOLS),
+    "openrouter.chat_completions": _openrouter(CHAT),
+    "openrouter.responses": _openrouter(RESPONSES),
     "cerebras.chat_completions": replace(
         CHAT,
         source="https://inference-docs.cerebras.ai/api-reference/chat-completions: OpenAI's usage object",

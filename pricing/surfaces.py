@@ -19,8 +19,8 @@ from pricing.surface_table import SURFACES
 STANDARD_TIERS = frozenset(
     {"standard", "standard_only", "default", "auto", "on_demand", "unspecified", "traffic_type_unspecified"}
 )
-# Vertex writes the tier behind the way of paying.
-TIER_NAMES = {"on_demand_priority": "priority", "on_demand_flex": "flex"}
+# Vertex writes the tier behind the way of paying; OpenRouter bills capacity that it has rented itself like any other.
+TIER_NAMES = {"on_demand_priority": "priority", "on_demand_flex": "flex", "provisioned": "standard"}
 
 NO_REGIONS = frozenset({"global", "not_available"})
 
@@ -55,6 +55,7 @@ def decompose(surface: str, body: Body) -> Decomposed:
     if not isinstance(usage, dict):
         raise invalid(f"{row.usage} is {usage!r:.60}, no object")
     model = find_text(body, row.model) if row.model else None
+    row = next((other for start, other in row.models.items() if model and model.startswith(start)), row)
     tokens = _tokens(row, usage)
     others: dict[str, dict[str, int]] = {}
     if row.iterations and (iterations := usage.get(row.iterations)):
@@ -97,7 +98,7 @@ def _parts(total: Total, usage: Body) -> tuple[int, dict[str, int]]:
         parts[kind] = count
         for parent in _parents(kind):
             parts[parent] -= count
-    rest = whole - sum(parts.values())
+    rest = whole - sum(parts.values()) + min((parts[kind] for kind in total.nested), default=0)
     if rest < 0:
         rest += _let_overlap(parts, -rest)
     if rest < 0 or (total.shared and min(parts.values()) < 0):

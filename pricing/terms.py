@@ -34,7 +34,8 @@ class Terms:
     """All that decides the price of a kind of usage in a segment: sheet version, rates, discount, exchange rates.
 
     `conversions` has one for each reporting currency, by the currency of the rates, `fx` their publications as JSON.
-    `currency` is the only one of the rates, None where they have several.
+    `currency` is the only one of the rates, None where they have several. `in_cases` are those of a direct model's
+    other price lists, in their order.
     """
 
     sheet: Sheet
@@ -47,6 +48,7 @@ class Terms:
     fx: Mapping[str, str]
     currency: str | None
     tier_is_unknown: bool
+    in_cases: tuple["Terms", ...] = ()
 
 
 def compile_terms(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, policy: Policy) -> Terms:
@@ -72,6 +74,7 @@ def compile_terms(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segm
         fx={currency: _fx_text(found) for currency, found in conversions.items()},
         currency=currency,
         tier_is_unknown=tier_id is not None and tier is None,
+        in_cases=tuple(compile_terms(each, sheet, tier_id, segment, policy) for each in rates.in_cases),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pricing.accounts import NAME_PATTERN, Account
 from pricing.book_records import Publication
 from pricing.errors import Rejected, Unpriced
+from pricing.surfaces import SURFACES
 from streams.topics import Topics
 
 Schema = dict[str, Any]
@@ -83,7 +84,9 @@ _USAGE: dict[str, tuple[Schema, Schema]] = {
         {},
     ),
     "ai.usage.connector_tool.v1": ({"connector": _TEXT, "tool": _TEXT}, {"executions": _COUNT}),
-    "ai.usage.terminal.v1": ({"dimensions": _map(_QUANTITY, propertyNames=_TEXT)}, {}),
+    "ai.usage.terminal.v1": ({"dimensions": _map(_QUANTITY, propertyNames=_TEXT, minProperties=1)}, {}),
+    "ai.usage.units.v1": ({"endpoint": _TEXT, "units": _map(_QUANTITY, propertyNames=_TEXT, minProperties=1)}, {}),
+    "ai.usage.response.v1": ({"surface": {"enum": list(SURFACES)}, "response": {"type": "object"}}, {"model": _TEXT}),
 }
 
 
@@ -186,6 +189,8 @@ def _priced_data() -> Schema:
         "operation": _TEXT,
         "connector": _TEXT,
         "tool": _TEXT,
+        "surface": _TEXT,
+        "endpoint": _TEXT,
         "provider_cost": _object({"amount": _DECIMAL, "currency": _CURRENCY}),
         "cost": _AMOUNTS,
         "margin": _AMOUNTS,

@@ -12,7 +12,8 @@ from msgspec import UNSET
 from pricing.errors import Unpriced
 from pricing.events import ModelUsage
 from pricing.money import ZERO, exact, plain
-from pricing.rating import REQUEST, SECONDS, UNITS, Missing, Rates, choose_list, rates_for, split
+from pricing.rating import REQUEST, SECONDS, UNITS, Missing, Rates, rates_for
+from pricing.selection import choose_list, split
 from pricing.sheets import Sheet, parse_sheet
 from pricing.times import parse_time
 

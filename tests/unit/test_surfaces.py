@@ -212,20 +212,20 @@ def test_the_model_is_as_the_body_names_it(surface: str, body: Body, model: str 
 TIERS: list[tuple[str, Body, str | None]] = [
     ("openai.chat_completions", chat(1, 1), None),
     ("openai.chat_completions", chat(1, 1) | {"service_tier": None}, None),
-    ("openai.chat_completions", chat(1, 1) | {"service_tier": "default"}, None),
+    ("openai.chat_completions", chat(1, 1) | {"service_tier": "default"}, "standard"),
     ("openai.chat_completions", chat(1, 1) | {"service_tier": "flex"}, "flex"),
     ("openai.responses", responses(1, 1) | {"service_tier": "priority"}, "priority"),
     ("openai.responses", responses(1, 1) | {"service_tier": "auto"}, None),
-    ("groq.chat_completions", chat(1, 1) | {"service_tier": "on_demand"}, None),
+    ("groq.chat_completions", chat(1, 1) | {"service_tier": "on_demand"}, "standard"),
     ("groq.chat_completions", chat(1, 1) | {"service_tier": "performance"}, "performance"),
-    ("anthropic.messages", messages(1, 0, 0, 1, service_tier="standard"), None),
+    ("anthropic.messages", messages(1, 0, 0, 1, service_tier="standard"), "standard"),
     ("anthropic.messages", messages(1, 0, 0, 1, service_tier="batch"), "batch"),
     ("anthropic.messages", messages(1, 0, 0, 1, service_tier="standard", speed="fast"), "fast"),
     ("bedrock.converse", converse(1, 0, 0, 1) | {"serviceTier": {"type": "flex"}}, "flex"),
-    ("bedrock.converse", converse(1, 0, 0, 1) | {"serviceTier": {"type": "default"}}, None),
-    ("google.generate_content", gemini(1, serviceTier="standard"), None),
+    ("bedrock.converse", converse(1, 0, 0, 1) | {"serviceTier": {"type": "default"}}, "standard"),
+    ("google.generate_content", gemini(1, serviceTier="standard"), "standard"),
     ("google.generate_content", gemini(1, serviceTier="priority"), "priority"),
-    ("vertex.generate_content", gemini(1, trafficType="ON_DEMAND"), None),
+    ("vertex.generate_content", gemini(1, trafficType="ON_DEMAND"), "standard"),
     ("vertex.generate_content", gemini(1, trafficType="ON_DEMAND_PRIORITY"), "priority"),
     ("vertex.generate_content", gemini(1, trafficType="ON_DEMAND_FLEX"), "flex"),
     ("vertex.generate_content", gemini(1, trafficType="PROVISIONED_THROUGHPUT"), "provisioned_throughput"),
@@ -234,11 +234,11 @@ TIERS: list[tuple[str, Body, str | None]] = [
 
 @pytest.mark.parametrize(("surface", "body", "tier"), TIERS)
 def test_the_tier_is_the_one_that_was_served(surface: str, body: Body, tier: str | None) -> None:
-    """None at the model's own prices, under all the names that this has."""
+    """`standard` under all the names that this has; None where the body does not say."""
     assert decompose(surface, body).service_tier == tier
 
 
-@pytest.mark.parametrize(("geo", "region"), [(None, None), ("global", None), ("not_available", None), ("us", "us")])
+@pytest.mark.parametrize(("geo", "region"), [(None, None), ("global", "global"), ("not_available", None), ("us", "us")])
 def test_a_region_is_where_the_response_says_that_it_was_computed(geo: str | None, region: str | None) -> None:
     """Anthropic charges more for inference that stays in a country."""
     assert decompose("anthropic.messages", messages(1, 0, 0, 1, inference_geo=geo)).region == region
