@@ -47,6 +47,8 @@ def _lines(usage: Any, sheet: Sheet, data: Mapping[str, Any]) -> Iterator[str]:
         text += f"; × {line['price']} {currency}{per} = {line['list']} {currency}"
         if data["tier"]:
             text += f"; − {data['tier']['discount_percentage']} % = {line['net']} {currency}"
+        if "cost" in line:
+            text += f"; costs {line['cost']} {line['cost_currency']}"
         yield text
     if not data["lines"]:
         yield "  nothing was used"
@@ -110,8 +112,8 @@ def _sums(data: Mapping[str, Any]) -> Iterator[str]:
     for name in ("synapses", "neurons"):
         if data[name] != "0":
             yield f"  {name:8}  {data[name]}"
-    for name in ("list", "net", "due"):
-        amounts = [f"{amount} {currency}" for currency, amount in data[name].items()]
+    for name in ("list", "net", "due", "cost", "margin"):
+        amounts = [f"{amount} {currency}" for currency, amount in data.get(name, {}).items()]
         if amounts:
             yield f"  {name:8}  {', '.join(amounts)}"
 
@@ -119,10 +121,12 @@ def _sums(data: Mapping[str, Any]) -> Iterator[str]:
 def _conversions(data: Mapping[str, Any]) -> Iterator[str]:
     """How the sums read in each reporting currency, term by term."""
     for report, amounts in data["converted"].items():
+        width = max(map(len, amounts))
         rates = {found["pair"][:3]: found["rate"] for found in data["fx"] if found["pair"][4:] == report}
-        for name, heading in (("list", f"in {report}"), ("net", ""), ("due", "")):
+        for name in amounts:
+            heading = f"in {report}" if name == "list" else ""
             terms = [
                 f"{amount} {currency}" + (f" × {rates[currency]}" if currency in rates else "")
                 for currency, amount in data[name].items()
             ]
-            yield f"  {heading:8}  {name:4}  {' + '.join(terms) or '0'} = {amounts[name]} {report}"
+            yield f"  {heading:8}  {name:{width}}  {' + '.join(terms) or '0'} = {amounts[name]} {report}"

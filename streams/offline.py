@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from pricing.accounts import Account, TierFrom
 from pricing.book import Book
+from pricing.costs import NoCost
 from pricing.errors import InvalidUsage
 from pricing.events import Event
 from pricing.exchange import FxRate
@@ -69,11 +70,22 @@ def read_sheet(
     return imported.sheet.model_copy(update=changed)
 
 
-def offline(settings: Settings, sheet: Sheet, rates: Iterable[tuple[str, Decimal]], tier: str | None) -> Offline:
+def offline(
+    settings: Settings,
+    sheet: Sheet,
+    rates: Iterable[tuple[str, Decimal]],
+    tier: str | None,
+    cost_sheet: Sheet | None = None,
+) -> Offline:
     """Everything that prices are made of. `rates` are (pair, rate). Raises Refused for what is no tier."""
     policy = policy_of(settings)._replace(sheets={"*": sheet.id}, cost_sheets={})
+    sheets: tuple[Sheet, ...] = (sheet,)
+    if cost_sheet is not None:
+        if cost_sheet.id == sheet.id:  # as two files of one format are without an id of their own
+            cost_sheet = cost_sheet.model_copy(update={"id": f"{sheet.id}-costs"})
+        policy, sheets = policy._replace(cost_sheets={"*": cost_sheet.id}), (sheet, cost_sheet)
     fx = tuple(FxRate(pair=pair, rate=rate, from_ns=ALWAYS) for pair, rate in rates)
-    return Offline(Book(policy, (sheet,), fx), None if tier is None else _account(tier))
+    return Offline(Book(policy, sheets, fx), None if tier is None else _account(tier))
 
 
 def _account(tier: str) -> Account:
@@ -108,7 +120,10 @@ def as_text(writer: PricedWriter, outcomes: Iterable[Outcome]) -> Iterator[str]:
     """A paragraph each."""
     for number, outcome in enumerate(outcomes, 1):
         if isinstance(outcome, Priced):
-            yield explain(outcome.event.data, outcome.terms.sheet, _data(writer, outcome))
+            text = explain(outcome.event.data, outcome.terms.sheet, _data(writer, outcome))
+            if isinstance(outcome.cost, NoCost):
+                text += f"\n  cost      not known: {outcome.cost.reason}: {outcome.cost.detail}"
+            yield text
         else:
             yield f"event number {number} is {_kind(outcome)}: {outcome.reason}: {outcome.detail}"
 
