@@ -146,7 +146,7 @@ def _terms_of(event: Event, key: Key, segment: Segment, policy: Policy) -> Terms
     sheet = segment.sheets.get(sheet_id)
     if sheet is None:
         raise Missing(Unpriced.NO_SHEET, f"sheet {sheet_id} at {event.time}")
-    same = ("same", sheet_id, tier_id, _as_meant(sheet, data))
+    same = (sheet_id, tier_id, _as_meant(sheet, data))
     terms: Terms | None = segment.terms.get(same)
     if terms is None:
         terms = compile_terms(rates_for(sheet, data), sheet, tier_id, segment, policy)
@@ -184,10 +184,10 @@ def _as_meant(sheet: Sheet, data: Any) -> Key:
     kind = type(data)
     name = data.endpoint if kind is UnitsUsage else getattr(data, "model", UNSET)
     model = None if name is UNSET else find_model(sheet, name, data.provider)
-    if model is None:
-        return _as_given(data)[:-1] if kind is ImageUsage else _as_given(data)
-    if kind is UnitsUsage:
-        return ("units", model.label)
     if kind is ImageUsage:
-        return ("image", data.operation, priority_of(data), model.label)
-    return ("tokens", model.label, priority_of(data) if model.category == "synapse" else "")
+        return (kind, data.operation, priority_of(data), model and model.label)
+    if model is None:
+        return _as_given(data)
+    if kind is UnitsUsage:
+        return (kind, model.label)
+    return (ModelUsage, model.label, priority_of(data) if model.category == "synapse" else "")
