@@ -25,7 +25,7 @@ from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
 from streams.rights import check_rights
 from streams.settings import Settings
-from streams.topics import TopicFacts, TopicSpec, config_differences
+from streams.topics import BOOK_RECORD_BYTES_MAX, RECORD_BYTES, TopicFacts, TopicSpec, config_differences
 
 _TOPIC_RESOURCE = 2
 _FETCH_API = 1
@@ -51,7 +51,10 @@ async def create_topics(settings: Settings, partitions: int, replication_factor:
         wanted = settings.topics.specs(partitions, factor)
         existing = await cluster.describe([spec.name for spec in wanted])
         differing = [
-            phrase for spec in wanted if spec.name in existing for phrase in _differences(spec, existing[spec.name])
+            phrase
+            for spec in wanted
+            if spec.name in existing
+            for phrase in _differences(settings, spec, existing[spec.name])
         ]
         differing += [
             f"topic {found.name}: replication factor is {found.replication_factor}, asked for is {factor}"
@@ -74,7 +77,7 @@ async def check_topics(settings: Settings) -> Findings:
     problems = _problems(settings, facts)
     warnings = ["the broker is older than Kafka 4.0, the first version this is made for"] if old else []
     in_order = [facts[name] for name in settings.topics.configs() if name in facts]
-    return Findings(problems, warnings + _weaknesses(in_order))
+    return Findings(problems, warnings + _weaknesses(in_order) + _small_books(facts.get(settings.topics.books)))
 
 
 async def verify_for_worker(settings: Settings) -> int:
@@ -124,9 +127,8 @@ def _partition_problems(settings: Settings, facts: Mapping[str, TopicFacts]) -> 
     return problems
 
 
-def _differences(spec: TopicSpec, found: TopicFacts) -> list[str]:
-    promised = {key: value for key, value in spec.configs.items() if key != "min.insync.replicas"}
-    phrases = list(config_differences(promised, found.configs))
+def _differences(settings: Settings, spec: TopicSpec, found: TopicFacts) -> list[str]:
+    phrases = list(config_differences(settings.topics.configs()[spec.name], found.configs))
     if found.partitions != spec.partitions:
         phrases.insert(0, f"partitions is {found.partitions}, asked for is {spec.partitions}")
     return [f"topic {spec.name}: {phrase}" for phrase in phrases]
@@ -141,6 +143,16 @@ def _weaknesses(facts: Sequence[TopicFacts]) -> list[str]:
     if alone:
         warnings.append(f"min.insync.replicas under 2, so one replica may acknowledge: {', '.join(alone)}")
     return warnings
+
+
+def _small_books(books: TopicFacts | None) -> list[str]:
+    limit = int(books.configs.get(RECORD_BYTES, "0")) if books else 0
+    if not (books and 0 < limit < BOOK_RECORD_BYTES_MAX):
+        return []
+    return [
+        f"topic {books.name}: {RECORD_BYTES} is {limit:,}, so that sheets of more, compressed, are refused; "
+        f"{BOOK_RECORD_BYTES_MAX} is enough for all"
+    ]
 
 
 async def partition_count(settings: Settings, topic: str) -> int:

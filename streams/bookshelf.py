@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import MessageSizeTooLargeError
 
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.book_records import (
@@ -21,8 +22,10 @@ from pricing.book_records import (
 from pricing.documents import DOCUMENT_BYTES_MAX
 from pricing.errors import InvalidDocument
 from streams.admin import partition_count
+from streams.errors import Refused
 from streams.reading import read_topic
 from streams.settings import Settings
+from streams.topics import BOOK_RECORD_BYTES_MAX, RECORD_BYTES
 
 _CHUNK_RECORDS = 500
 
@@ -59,7 +62,16 @@ async def publish(settings: Settings, new: Publication, now: int) -> bool:
     if is_published(book, new):
         return False
     check_start(book, new, now)
-    await _send(settings, settings.topics.books, [(new.key, publication_bytes(new))])
+    value = publication_bytes(new)
+    if len(value) > DOCUMENT_BYTES_MAX:
+        raise InvalidDocument(new.name, [f"has {len(value):,} bytes, at most {DOCUMENT_BYTES_MAX:,} can be read again"])
+    try:
+        await _send(settings, settings.topics.books, [(new.key, value)])
+    except MessageSizeTooLargeError:
+        raise Refused(
+            f"{new.name} has {len(value):,} bytes, and even compressed topic {settings.topics.books} does not take it: "
+            f"set its {RECORD_BYTES} to {BOOK_RECORD_BYTES_MAX}"
+        ) from None
     # Another may have been published in between: then it came first, and this one does not count.
     return is_published((await read_shelf(settings)).book, new)
 
@@ -103,7 +115,7 @@ async def _send(settings: Settings, topic: str, records: Sequence[tuple[str, byt
         # A sheet of thousands of models is over a broker's usual limit of 1 MB, which counts compressed
         # bytes.
         compression_type="gzip",
-        max_request_size=DOCUMENT_BYTES_MAX + 64 * 1024,
+        max_request_size=BOOK_RECORD_BYTES_MAX,
     )
     try:
         async with asyncio.timeout(timeout_s):

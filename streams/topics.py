@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pricing.documents import DOCUMENT_BYTES_MAX
+
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 FOR_EVER = "-1"
@@ -15,6 +17,11 @@ FOR_EVER = "-1"
 # How a setting of an existing topic is held against the promised one; what is in neither set has to be equal.
 AT_LEAST = frozenset({"retention.ms", "retention.bytes"})
 AT_MOST = frozenset({"segment.bytes", "segment.ms", "min.cleanable.dirty.ratio"})
+
+# A sheet is one record. Compressed, as it is sent, the largest map of the market has 0.1 MB, so that a topic with
+# Kafka's usual limit of 1 MB does; new ones take every sheet that can be read, however little it compresses.
+BOOK_RECORD_BYTES_MAX = DOCUMENT_BYTES_MAX + 64 * 1024
+RECORD_BYTES = "max.message.bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +121,18 @@ class Topics:
         }
 
     def specs(self, partitions: int, replication_factor: int) -> tuple[TopicSpec, ...]:
-        """Every topic to create. From three replicas on, a write needs two of them in sync."""
+        """Every topic to create. From three replicas on, a write needs two of them in sync.
+
+        What goes beyond `configs` is for new topics; existing ones may differ.
+        """
         durable = {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
+        more = {self.books: durable | {RECORD_BYTES: str(BOOK_RECORD_BYTES_MAX)}}
         return tuple(
             TopicSpec(
                 name=name,
                 partitions=1 if name == self.books else partitions,
                 replication_factor=replication_factor,
-                configs=MappingProxyType({**configs, **durable}),
+                configs=MappingProxyType({**configs, **more.get(name, durable)}),
             )
             for name, configs in self.configs().items()
         )

@@ -49,6 +49,16 @@ def test_three_replicas_need_two_in_sync(factor: int, in_sync: str | None) -> No
     assert {spec.configs.get("min.insync.replicas") for spec in Topics().specs(4, factor)} == {in_sync}
 
 
+def test_new_books_take_the_largest_sheet_and_old_ones_need_not() -> None:
+    """The broker counts compressed bytes; Kafka's own limit is enough for the sheets that there are."""
+    topics = Topics()
+    for factor in (1, 3):
+        limits = {spec.name: spec.configs.get("max.message.bytes") for spec in topics.specs(4, factor)}
+        assert limits.pop(topics.books) == str(16 * 1024 * 1024 + 64 * 1024)
+        assert set(limits.values()) == {None}
+    assert "max.message.bytes" not in topics.configs()[topics.books]
+
+
 def test_the_books_are_no_data_topic() -> None:
     """They have one partition, whatever the others have."""
     topics = Topics()
