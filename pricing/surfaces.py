@@ -15,23 +15,22 @@ from pricing.response_counts import Body, find_count, find_text, find_value, inv
 from pricing.surface_shapes import Surface, Total
 from pricing.surface_table import SURFACES
 
-# What was served at the price of the model itself, under every name that it has.
-STANDARD_TIERS = frozenset(
-    {"standard", "standard_only", "default", "auto", "on_demand", "unspecified", "traffic_type_unspecified"}
-)
+# What was served at the price of the model itself, under every name that it has, and what says nothing of it.
+STANDARD_TIERS = frozenset({"standard", "standard_only", "default", "on_demand"})
+NO_TIERS = frozenset({"auto", "unspecified", "traffic_type_unspecified"})
 # Vertex writes the tier behind the way of paying; OpenRouter bills capacity that it has rented itself like any other.
 TIER_NAMES = {"on_demand_priority": "priority", "on_demand_flex": "flex", "provisioned": "standard"}
 
-NO_REGIONS = frozenset({"global", "not_available"})
+NO_REGION = "not_available"
 
 
 @dataclass(frozen=True, slots=True)
 class Decomposed:
     """What a response used: counts of tokens by kind, disjoint, and of units; kinds with a count of 0 are left out.
 
-    `model` is None where the body does not name it. `service_tier` is what was served, None at the model's own prices.
-    `region` is where the response says that it was computed, None where anywhere. `others` are tokens that further
-    models took inside the same response (Anthropic's advisor), by model: billed at those models' prices.
+    `model` is None where the body does not name it. `service_tier` is what the body says was served (`standard` for
+    all names that this has), `region` where; None where it does not say. `others` are tokens that further models took
+    inside the same response (Anthropic's advisor), by model: billed at those models' prices.
     """
 
     model: str | None
@@ -62,7 +61,7 @@ def decompose(surface: str, body: Body) -> Decomposed:
         tokens, others = _over_iterations(row, iterations, model, tokens)
     units = {unit: count for unit, path in row.units.items() if (count := find_count(usage, path))}
     region = find_text(body, row.region) if row.region else None
-    return Decomposed(model, tokens, units, _tier(row, body), None if region in NO_REGIONS else region, others)
+    return Decomposed(model, tokens, units, _tier(row, body), None if region == NO_REGION else region, others)
 
 
 def _tokens(row: Surface, usage: Body) -> dict[str, int]:
@@ -157,12 +156,15 @@ def _over_iterations(
 
 
 def _tier(row: Surface, body: Body) -> str | None:
-    """The first tier stated that is not the standard one."""
+    """The first tier stated that is not the standard one, else that if it is stated."""
+    found = None
     for path in row.tiers:
-        tier = (find_text(body, path) or "standard").lower()
-        if tier not in STANDARD_TIERS:
+        tier = (find_text(body, path) or "auto").lower()
+        if tier in STANDARD_TIERS:
+            found = "standard"
+        elif tier not in NO_TIERS:
             return TIER_NAMES.get(tier, tier)
-    return None
+    return found
 
 
 def _add(tokens: dict[str, int], more: Mapping[str, int]) -> None:

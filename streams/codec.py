@@ -11,12 +11,12 @@ import orjson
 from msgspec import UNSET
 
 from pricing.documents import json_text
-from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, Usage
+from pricing.events import ConnectorToolUsage, ImageUsage, ModelUsage, ResponseUsage, UnitsUsage, Usage
 from pricing.money import plain
 from pricing.pipeline import Priced
 from pricing.terms import Terms
 
-_CONSTANT = (ModelUsage, ImageUsage)  # what these give is the same for all events of the same terms
+_CONSTANT = (ModelUsage, ImageUsage)  # most events are of these, and name the same models again and again
 _json = msgspec.json.Encoder().encode
 _TEMPLATES_MAX = 20_000
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class PricedWriter:
 
     def __init__(self, app: str) -> None:
         self._source = json_text(f"/stream-pricing/{app}")
-        self._terms: dict[Terms, str] = {}
+        self._texts: dict[Any, str] = {}
 
     def event(self, priced: Priced, fingerprint: bytes, origin: Origin, priced_at: str, parked: str = "") -> bytes:
         """The CloudEvent of section 4 of the contract. `parked` is the JSON member of an event that was parked."""
@@ -59,21 +59,23 @@ class PricedWriter:
     def _members(self, priced: Priced) -> str:
         event, terms, item, _, amounts, _, _ = priced
         data = event.data
-        constant = self._terms.get(terms) or self._remember_terms(priced)
-        if type(data) not in _CONSTANT:
-            constant = f'{_given(data, None)}"item":{json_text(item)},{constant}'
+        if type(data) in _CONSTANT:
+            key = (terms, data.model, data.priority)
+            constant = self._texts.get(key) or _remember(self._texts, key, _used(data, item, terms) + _priced_by(terms))
+        else:
+            constant = _used(data, item, terms)
+            constant += self._texts.get(terms) or _remember(self._texts, terms, _priced_by(terms))
         return (
             f'"event":{{"source":{json_text(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
             f"{_labels_and_cost(data)}{constant}{amounts}"
         )
 
-    def _remember_terms(self, priced: Priced) -> str:
-        terms, data = priced.terms, priced.event.data
-        given = f'{_given(data, terms.rates.model)}"item":{json_text(priced.item)},' if type(data) in _CONSTANT else ""
-        return _remember(self._terms, terms, given + _sheet_and_tier(terms))
+
+def _used(data: Any, item: str, terms: Terms) -> str:
+    return f'{_given(data, terms.rates.model)}"item":{json_text(item)},'
 
 
-def _sheet_and_tier(terms: Terms) -> str:
+def _priced_by(terms: Terms) -> str:
     sheet = f'"sheet":{{"id":{json_text(terms.sheet.id)},"version":{json_text(terms.sheet.version)}}},'
     if terms.tier is None:
         return f'{sheet}"tier":null,'
@@ -97,7 +99,7 @@ def _labels_and_cost(data: Usage) -> str:
 
 
 def _given(data: Any, key: str | None) -> str:
-    """What was used, in the event's own words: model and priority, operation, connector and tool."""
+    """What was used, in the event's own words: model, priority, operation, connector, surface; `key` is a model's."""
     kind = type(data)
     if kind is ModelUsage:
         return _model(data.model, key) + _priority(data)
@@ -106,6 +108,10 @@ def _given(data: Any, key: str | None) -> str:
         return f'"operation":{json_text(data.operation)},{model}{_priority(data)}'
     if kind is ConnectorToolUsage:
         return f'"connector":{json_text(data.connector)},"tool":{json_text(data.tool)},'
+    if kind is ResponseUsage:
+        return f'"surface":{json_text(data.surface)},{_model(data.model, key)}'
+    if kind is UnitsUsage:
+        return f'"endpoint":{json_text(data.endpoint)},'
     return ""
 
 
