@@ -45,7 +45,8 @@ KINDS = {
 }
 ZERO_BESIDE = {"output": "input", "cache_creation": "cache_read", "input": "request"}
 """A price of 0 is believed beside a positive one of: embeddings have no output, a cache that fills by itself costs
-nothing to write, a price per request may be all that is asked."""
+nothing to write, a price per request may be all that is asked. Not beside a positive price of a finer kind: a model
+that speaks (`output_audio`) has output, which is not free."""
 
 _UNIT_NAMES = {
     "generated_images": "image",
@@ -171,7 +172,8 @@ def price_list(entry: Entry, rates: Rates, calculated: Rates, *, free: bool = Fa
         return PriceList(prices, units)
     found = {**units, **more, **prices}
     for kind in [kind for kind, price in prices.items() if not price]:
-        if not found.get(ZERO_BESIDE.get(kind, kind)):
+        finer = any(price for other, price in prices.items() if other.startswith(f"{kind}_"))
+        if finer or not found.get(ZERO_BESIDE.get(kind, kind)):
             entry.note(f"{kind} of 0, not taken for a price")
             del prices[kind]
     for unit in [unit for unit, price in units.items() if not price and unit != "request"]:
