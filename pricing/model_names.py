@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 
 from pricing.models import Model
 
@@ -37,12 +38,26 @@ class ModelNames:
         A key or id comes before an alias, an alias before the longest prefix, that before the model whose dated
         snapshot it names. Where two models are as near, none is meant.
         """
+        found = self.matches(name, provider)
+        return found[0] if len(found) == 1 else None
+
+    def matches(self, name: str, provider: str | None) -> list[Model]:
+        """All models that are as near to `name` as any: several where their providers tell them apart."""
         found = self._named(name, provider) or self._by_prefix(name, provider)
         if not found and self._dated_snapshots:
             for length in _DATE_LENGTHS:
                 if _DATE.fullmatch(name, max(0, len(name) - length)):
                     found = self._named(name[:-length], provider)
-        return found[0] if len(found) == 1 else None
+        return found
+
+    def similar(self, name: str, most: int = 5) -> list[Model]:
+        """Models whose names are much like `name`, the likest first: for people to choose from, never to price by."""
+        wanted = name.lower()
+        named = {known.lower(): models for names in (self._aliases, self._exact) for known, models in names.items()}
+        containing = sorted((known for known in named if wanted in known), key=len)
+        close = [*containing[:most], *get_close_matches(wanted, named, n=most)]
+        found = [*self.matches(name, None), *(model for known in close for model in named[known])]
+        return list({model.label: model for model in found}.values())[:most]
 
     def _named(self, name: str, provider: str | None) -> list[Model]:
         return _for(self._exact.get(name), provider) or _for(self._aliases.get(name), provider)

@@ -121,6 +121,8 @@ def _sums(data: Mapping[str, Any]) -> Iterator[str]:
 def _conversions(data: Mapping[str, Any]) -> Iterator[str]:
     """How the sums read in each reporting currency, term by term."""
     for report, amounts in data["converted"].items():
+        if all(data[name].keys() <= {report} for name in amounts):
+            continue  # the sums themselves
         width = max(map(len, amounts))
         rates = {found["pair"][:3]: found["rate"] for found in data["fx"] if found["pair"][4:] == report}
         for name in amounts:

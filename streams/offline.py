@@ -4,26 +4,30 @@ The sheet is in force at all times and for every provider. What depends on a str
 priced, and no event is too late or from the future.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import orjson
+from msgspec import UNSET
 from pydantic import ValidationError
 
 from pricing.accounts import Account, TierFrom
 from pricing.book import Book
 from pricing.costs import NoCost
-from pricing.errors import InvalidUsage
-from pricing.events import Event
+from pricing.errors import InvalidUsage, Unpriced
+from pricing.events import Event, ResponseUsage
 from pricing.exchange import FxRate
-from pricing.importers import ImportOptions, read_any
+from pricing.importers import ImportOptions, format_of, read_any
 from pricing.money import exact
 from pricing.pipeline import Priced, price
 from pricing.rating import Missing
-from pricing.reading import read_event
+from pricing.reading import VALUE_BYTES_MAX, read_event
 from pricing.sheets import Sheet
+from pricing.surface_table import SURFACES
+from pricing.times import format_time
 from streams.books import policy_of
 from streams.codec import PricedWriter
 from streams.errors import Refused
@@ -33,6 +37,7 @@ from streams.settings import Settings
 
 ALWAYS = 0  # 1970-01-01T00:00:00Z
 VERSION = "offline"
+_RESPONSE_BYTES_MAX = VALUE_BYTES_MAX - 4096
 
 Outcome = Priced | Missing | InvalidUsage
 
@@ -41,17 +46,35 @@ Outcome = Priced | Missing | InvalidUsage
 class Offline:
     """What events are priced by: a book of one sheet, and an account that stands for every organization's."""
 
+    sheet: Sheet
     book: Book
     account: Account | None
 
     def outcome(self, value: bytes) -> Outcome:
-        """What becomes of one event: it is priced, or parked (Missing), or rejected (InvalidUsage)."""
+        """What becomes of one event: it is priced, or parked (Missing), or rejected (InvalidUsage).
+
+        Where its model is not known, notes on Missing name the models of the sheet that are called alike.
+        """
         try:
             event: Event = read_event(value, ())
+        except InvalidUsage as reason:
+            return reason
+        try:
             with exact():
                 return price(event, self.book, self.account)
-        except (Missing, InvalidUsage) as reason:
+        except Missing as reason:
+            if reason.reason is Unpriced.NO_MODEL:
+                _name_similar(reason, self.sheet, event.data)
             return reason
+
+
+def _name_similar(reason: Missing, sheet: Sheet, data: Any) -> None:
+    name = getattr(data, "endpoint", getattr(data, "model", UNSET))
+    if name is UNSET and isinstance(data, ResponseUsage):
+        name = data.response.model
+    found = sheet.names.similar(name) if isinstance(name, str) else []
+    if found:
+        reason.add_note(f"the sheet has {', '.join(model.label for model in found)}")
 
 
 def read_sheet(
@@ -59,10 +82,10 @@ def read_sheet(
 ) -> Sheet | list[str]:
     """The sheet in a file or at a URL, from 1970 on; or every problem with it. Raises Refused where it is not there.
 
-    A foreign document gets the id of the default sheet, one of our own keeps its own; an image price beats the sheet's.
+    A foreign document's id is the name of its format, one of our own keeps its own; an image price beats the sheet's.
     """
     document = fetch(place, settings, form)
-    options = ImportOptions(settings.sheets["*"], VERSION, ALWAYS, image_price, document.location)
+    options = ImportOptions(form or format_of(document.value), VERSION, ALWAYS, image_price, document.location)
     imported = read_any(document.value, form, options)
     if imported.sheet is None:
         return imported.problems
@@ -85,7 +108,7 @@ def offline(
             cost_sheet = cost_sheet.model_copy(update={"id": f"{sheet.id}-costs"})
         policy, sheets = policy._replace(cost_sheets={"*": cost_sheet.id}), (sheet, cost_sheet)
     fx = tuple(FxRate(pair=pair, rate=rate, from_ns=ALWAYS) for pair, rate in rates)
-    return Offline(Book(policy, sheets, fx), None if tier is None else _account(tier))
+    return Offline(sheet, Book(policy, sheets, fx), None if tier is None else _account(tier))
 
 
 def _account(tier: str) -> Account:
@@ -93,6 +116,26 @@ def _account(tier: str) -> Account:
         return Account(organization="any", version=1, tiers=(TierFrom(tier=tier, from_ns=ALWAYS),))
     except ValidationError:
         raise Refused(f"{tier!r:.80} cannot be the id of a tier") from None
+
+
+def response_event(body: bytes, surface: str, used: Mapping[str, str], at_ns: int) -> bytes:
+    """The event of a provider's response: `used` are fields of its data, such as `provider`, `at_ns` when it was.
+
+    A body that is too large for an event is cut down to what is read of it, as producers do. Raises Refused for what is
+    no JSON object.
+    """
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(f"a response has to be a JSON object: {error}") from None
+    response = msgspec.Raw(body)
+    if len(body) > _RESPONSE_BYTES_MAX and surface in SURFACES:
+        row = SURFACES[surface]
+        read = {path.split(".")[0] for path in (row.model, row.usage, row.region, *row.tiers) if path}
+        response = msgspec.Raw(msgspec.json.encode({name: raw for name, raw in members.items() if name in read}))
+    data = {"organization": "any", "project": "any", **used, "surface": surface, "response": response}
+    envelope = {"specversion": "1.0", "id": "response", "source": "by-hand", "type": "ai.usage.response.v1"}
+    return msgspec.json.encode(envelope | {"time": format_time(at_ns), "data": data})
 
 
 def split_events(text: bytes) -> Sequence[bytes]:
@@ -125,7 +168,8 @@ def as_text(writer: PricedWriter, outcomes: Iterable[Outcome]) -> Iterator[str]:
                 text += f"\n  cost      not known: {outcome.cost.reason}: {outcome.cost.detail}"
             yield text
         else:
-            yield f"event number {number} is {_kind(outcome)}: {outcome.reason}: {outcome.detail}"
+            said = f"event number {number} is {_kind(outcome)}: {outcome.reason}: {outcome.detail}"
+            yield "\n  ".join([said, *getattr(outcome, "__notes__", ())])
 
 
 def _data(writer: PricedWriter, priced: Priced) -> bytes:

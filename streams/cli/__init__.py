@@ -18,7 +18,7 @@ COMMANDS = {
     "sheets": ("streams.cli.prices", "sheets", "Import, check, list, show and compare price sheets."),
     "fx": ("streams.cli.fx", "fx", "Publish and list exchange rates."),
     "accounts": ("streams.cli.accounts", "accounts", "Publish and show what is known of organizations."),
-    "price": (_RUNNING, "price", "Price events offline and explain each line."),
+    "price": ("streams.cli.by_hand", "price", "Price events offline and explain each line."),
     "worker": (_RUNNING, "worker", "Run the worker."),
     "totals": (_LOOKING, "totals", "Show a project's totals."),
     "parked": (_LOOKING, "parked", "Show events that wait for a price, rate or account."),

@@ -33,7 +33,14 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "ssl_keyfile",
         "ssl_check_hostname",
     ),
-    "Pricing": ("sheets", "cost_sheets", "report_currencies", "require_account", "max_age_days"),
+    "Pricing": (
+        "sheets",
+        "cost_sheets",
+        "provider_cost_tolerance_percentage",
+        "report_currencies",
+        "require_account",
+        "max_age_days",
+    ),
     "Worker": (
         "commit_interval_ms",
         "batch_events_max",
@@ -101,9 +108,11 @@ class LazyGroup(Group):
             formatter.write_dl([(name, short) for name, (_, _, short) in self._lazy.items()])
 
 
-def _settings_of(*sections: str) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[P, T]]:
+def _settings_of(
+    *sections: str, without: Sequence[str] = ()
+) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[P, T]]:
     def decorate(function: Callable[Concatenate[Any, P], T]) -> Callable[P, T]:
-        names = [name for section in sections for name in SECTIONS[section]]
+        names = {name: section for section in sections for name in SECTIONS[section] if name not in without}
 
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -118,9 +127,8 @@ def _settings_of(*sections: str) -> Callable[[Callable[Concatenate[Any, P], T]],
             return function(settings, *args, **kwargs)
 
         command: Callable[P, T] = wrapped
-        for section in reversed(sections):
-            for name in reversed(SECTIONS[section]):
-                command = _option(name, section)(command)
+        for name in reversed(names):
+            command = _option(name, names[name])(command)
         return command
 
     return decorate
@@ -148,7 +156,9 @@ def _option(name: str, section: str) -> Callable[[Callable[P, T]], Callable[P, T
 # Decorators: the command gets `settings` as its first argument, and the options that go with them.
 with_settings = _settings_of("Cluster", "Security")
 with_all_settings = _settings_of(*SECTIONS)
-with_pricing_settings = _settings_of("Pricing")
+with_offline_settings = _settings_of(
+    "Pricing", without=("cost_sheets", "provider_cost_tolerance_percentage", "max_age_days")
+)
 
 
 def fail(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Commands that run: the worker, offline pricing, the demo, the benchmark."""
+"""Commands that run: the worker, the demo, the benchmark."""
 
 import json as json_format
 import logging
@@ -6,15 +6,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
-from pricing.importers import IMPORTERS, OWN_FORMAT
-from streams.cli.common import Command, fail, printable, run, with_all_settings, with_pricing_settings
-from streams.cli.publishing import IMAGE_PRICE, PAIR, RATE, end_with_problems, json_option
-from streams.errors import Refused
+from streams.cli.common import Command, fail, run, with_all_settings
 from streams.settings import Settings
 
 
@@ -63,57 +59,6 @@ def _without(arguments: list[str], *options: str) -> list[str]:
         elif not argument.startswith(tuple(f"{option}=" for option in options)):
             kept.append(argument)
     return kept
-
-
-class _Rate(click.ParamType):
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Decimal]:
-        """A pair of currencies and the rate behind `=`."""
-        pair, _, rate = value.partition("=")
-        found: Any = (PAIR.convert(pair, param, ctx), RATE.convert(rate, param, ctx))
-        return found  # type: ignore[no-any-return]
-
-
-@click.command(cls=Command)
-@click.argument("event_file", type=click.File("rb"), metavar="EVENT-FILE")
-@click.option("--sheet", "place", required=True, metavar="FILE-or-URL", help="The price sheet.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice([*IMPORTERS, OWN_FORMAT]),
-    help="The sheet's format; otherwise it is told from the document.",
-)
-@click.option(
-    "--image-price", type=IMAGE_PRICE, help="Price per 1M synapses of image operations, or model-input or model-output."
-)
-@click.option("--fx", "rates", type=_Rate(), multiple=True, metavar="CHF/USD=RATE", help="A rate; repeatable.")
-@click.option("--tier", metavar="ID", help="The discount tier of every organization.")
-@json_option
-@with_pricing_settings
-def price(settings: Settings, /, event_file: BinaryIO, json: bool, tier: str | None, **how: Any) -> None:
-    """Price events offline and explain how each amount comes about.
-
-    EVENT-FILE holds one event a line, or a single one; `-` is stdin. The sheet is in force at all times and for every
-    provider. Duplicates are priced, and no event is too late.
-    """
-    from streams.codec import PricedWriter
-    from streams.offline import as_json, as_text, offline, read_sheet, split_events
-
-    try:
-        sheet = read_sheet(settings, how["place"], how["form"], how["image_price"])
-        if isinstance(sheet, list):
-            end_with_problems(how["place"], sheet)
-        prices = offline(settings, sheet, how["rates"], tier)
-    except Refused as refused:
-        fail(str(refused))
-    outcomes = map(prices.outcome, split_events(event_file.read()))
-    writer = PricedWriter(settings.app)
-    if json:
-        for line in as_json(writer, outcomes):
-            click.echo(line)
-    else:
-        click.echo("\n\n".join(printable(text, "\n") for text in as_text(writer, outcomes)))
 
 
 @click.command(cls=Command)
