@@ -57,7 +57,7 @@ def cost_of(priced: Rated, cost: Rated, tokens: Mapping[str, int], policy: Polic
         for index, report in enumerate(policy.report_currencies)
     )
     if cost.quantities.keys() == priced.quantities.keys():
-        by_line = {name: (amount, rates[name].currency) for name, amount in by_name.items()}
+        by_line = {name: (by_name.get(name, ZERO), rates[name].currency) for name in cost.quantities if name in rates}
     else:
         by_line = dict(_by_line(priced, cost, tokens))
     return Cost(cost.terms, by_currency, converted, by_line)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle_account import Found, account
+from tests.oracle_costs import Costs
 from tests.oracle_pricing import Parked, Pricer, Rate, Settings, Sheet, plain
 from tests.oracle_reading import Event, Origin, Record, Rejected, judge, read_time
 from tests.oracle_totals import Totals, murmur2, partition_of
@@ -58,6 +59,7 @@ class Oracle:
     ) -> None:
         self.settings = settings or Settings()
         self._pricer = Pricer(sheets, rates, accounts or {}, self.settings)
+        self._costs = Costs(sheets, rates, self.settings)
 
     def judge(self, record: Record) -> Event | Rejected:
         """The stateless verdict on one raw record, with every reason that the contract allows."""
@@ -65,7 +67,7 @@ class Oracle:
 
     def price(self, event: Event) -> dict[str, Any] | Parked:
         """The `data` of the priced event but `origin`, `parked`, `priced_at`; or why the event is parked."""
-        return self._pricer.price(event)
+        return self._costs.added(event, self._pricer.price(event))
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Ledger:
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """The expected values by key, without `revision` and `as_of`, which depend on the run."""
-        totals = Totals()
+        totals = Totals(self.oracle.settings)
         for outcome in self.outcomes.values():
             if outcome.kind == "priced" and outcome.event and outcome.data:
                 totals.add(outcome.data, outcome.event.at_ns)

@@ -265,7 +265,7 @@ class _Audit:
                 yield from (f"total {key}: {p}" for p in total_differences(expected[key], read_value(records[-1])))
 
     def _expected_totals(self) -> dict[str, dict[str, Any]]:
-        totals = Totals()
+        totals = Totals(self.books[-1].settings)
         for origin, record in self.priced.items():
             event, data = self.verdicts[origin], self.values[record.origin]["data"]
             if isinstance(event, Event):

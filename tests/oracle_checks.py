@@ -19,7 +19,7 @@ from tests.oracle_totals import AMOUNTS
 HEADER = "stream-pricing-"
 HEADER_BYTES_MAX = 16 * 1024
 DECIMAL = re.compile(r"0|-?(?=.*[1-9])(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
-CLOSED = {"list", "net", "due", "converted", "labels"}  # maps in which no further key may appear
+CLOSED = {"list", "net", "due", "cost", "margin", "converted", "labels"}  # maps in which no further key may appear
 
 
 # --- what a record says
@@ -142,6 +142,9 @@ def _map_differences(want: Mapping[str, Any], have: Mapping[str, Any], path: str
         problems.append(f"{path} has {sorted(have)}, expected {sorted(want)}")
     absent = {"consumed", "consumed_unit"} if "meter" in want and "amount" not in want else set()
     absent |= {"model_given", "provider_cost", "labels", "not_billable_because"} if path == "data" else set()
+    absent |= {"cost", "margin", "cost_sheet"} if path == "data" else set()
+    if path == "data" and "cost" not in want and any("cost" in line for line in have.get("lines", ())):
+        problems.append("a line has a cost, the event has none")
     for name in sorted(absent - want.keys()):
         if have.get(name) is not None:
             problems.append(f"{path}.{name} is {have[name]!r}, expected none")
@@ -172,9 +175,14 @@ def total_differences(want: Mapping[str, Any], have: Mapping[str, Any]) -> Itera
     for name in ("events", "not_billable_events"):
         if (type(have.get(name)), have.get(name)) != (int, want[name]):
             yield f"{name} is {have.get(name)!r}, expected {want[name]}"
+    if have.get("events_without_cost") != want.get("events_without_cost"):
+        yield f"events_without_cost is {have.get('events_without_cost')!r}, expected {want.get('events_without_cost')}"
     for name in ("tokens", "synapses", "neurons"):
         yield from _amount_problems(name, want[name], have.get(name))
-    for name in ("quantities", "provider_cost", *AMOUNTS):
+    for name in ("cost", "margin"):
+        if (name in want) != (name in have):
+            yield f"{name} is {have.get(name)!r}, expected {want.get(name)!r}"
+    for name in ("quantities", "provider_cost", *AMOUNTS, *({"cost", "margin"} & want.keys() & have.keys())):
         yield from _amount_map_problems(name, want[name], have.get(name))
     for currency in sorted(want["converted"].keys() | (have.get("converted") or {}).keys()):
         parts = [side.get("converted", {}).get(currency, {}) for side in (want, have)]

@@ -60,6 +60,7 @@ class Settings:
     report_currencies: Sequence[str] = ("USD",)
     require_account: bool = False
     too_late_days: int = 35
+    cost_sheets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

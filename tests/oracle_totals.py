@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from tests.oracle_pricing import plain
+from tests.oracle_costs import is_asked
+from tests.oracle_pricing import Settings, plain
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AMOUNTS = ("list", "net", "due")
@@ -57,12 +58,16 @@ def stamp(at: datetime) -> str:
 class Totals:
     """Sums of priced `data`, by totals key."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self._values: dict[str, dict[str, Any]] = {}
+        self._settings = settings or Settings()
 
     def add(self, data: Mapping[str, Any], at_ns: int, priced_at: str | None = None) -> None:
         """Counts one priced event into its windows, for the project and for its item."""
         counts, maps = _counts(data), _maps(data)
+        if is_asked(data.get("provider"), self._settings):
+            counts["events_without_cost"] = Fraction("cost" not in data)
+            maps |= {name: {c: Fraction(a) for c, a in data.get(name, {}).items()} for name in ("cost", "margin")}
         for window, start, end in windows(at_ns):
             key = f"{data['organization']}/{data['project']}/{window}/{start}"
             names = {"organization": data["organization"], "project": data["project"]}
@@ -108,7 +113,7 @@ def _maps(data: Mapping[str, Any]) -> dict[Any, dict[str, Any]]:
     cost = data.get("provider_cost")
     maps: dict[Any, dict[str, Any]] = {name: data[name] for name in AMOUNTS}
     maps |= {"quantities": quantities, "provider_cost": {cost["currency"]: cost["amount"]} if cost else {}}
-    maps["converted"] = {(c, name): part[name] for c, part in data["converted"].items() for name in AMOUNTS}
+    maps["converted"] = {(c, name): amount for c, part in data["converted"].items() for name, amount in part.items()}
     return {name: {key: Fraction(amount) for key, amount in part.items()} for name, part in maps.items()}
 
 
@@ -120,7 +125,7 @@ def _sum_into(sums: dict[Any, Any], amounts: Mapping[Any, Any]) -> None:
 def _written(total: Mapping[str, Any]) -> dict[str, Any]:
     value = {name: part for name, part in total.items() if name not in ("counts", "maps", "as_of")}
     value |= {name: plain(number) for name, number in total["counts"].items()}
-    value |= {name: int(total["counts"][name]) for name in ("events", "not_billable_events")}
+    value |= {name: int(total["counts"][name]) for name in total["counts"] if "events" in name}
     for name, amounts in total["maps"].items():
         value[name] = {key: plain(amount) for key, amount in amounts.items()}
     converted: dict[str, dict[str, str]] = {}

@@ -74,7 +74,7 @@ class _Remembering(_Audit):
         if len(key) != len(events):
             return super()._expected_totals()
         if key not in self._memory.sums:
-            totals = Totals()
+            totals = Totals(self.books[-1].settings)
             for event, data in events:
                 totals.add(data, event.at_ns)
             self._memory.sums[key] = totals.values()

@@ -26,6 +26,9 @@ LATE_ACCOUNT = {
     "tiers": [{"tier": "tier_third", "from": "2025-01-01T00:00:00Z"}],
 }
 
+# Of the providers of a stream one has costs, on the sheet of the prices itself, one a sheet that is never published.
+COST_SHEETS = {"acme": "aitronos", "openai": "unpublished"}
+
 
 @lru_cache
 def publications(cured: bool) -> list[tuple[bytes, bytes]]:
@@ -60,6 +63,7 @@ class SharedOracle:
 
     def __init__(self, inner: Oracle) -> None:
         self._inner = inner
+        self.settings = inner.settings
         self._verdicts: dict[Any, Any] = {}
         self._prices: dict[Any, Any] = {}
 
@@ -80,7 +84,7 @@ class SharedOracle:
 @lru_cache(maxsize=64)
 def oracles(stream_seed: int, require_account: bool, late_account: bool) -> tuple[list[SharedOracle], Memory]:
     """The books in force during a run, in their order. One cache for each stream: verdicts are looked up by value."""
-    settings = oracle.Settings(require_account=require_account)
+    settings = oracle.Settings(require_account=require_account, cost_sheets=COST_SHEETS)
     known = sample_accounts(EPOCH_MS)
     accounts = [known, {**known, "list-price": LATE_ACCOUNT}] if late_account else [known]
     found = []

@@ -37,7 +37,7 @@ from tests.simulation.audit import Memory, account
 from tests.simulation.faults import Faults, no_faults
 from tests.simulation.host import Host
 from tests.simulation.log import MemoryRow
-from tests.simulation.published import publications
+from tests.simulation.published import COST_SHEETS, publications
 from tests.usage import RawRecord, dumps, encode, usage
 from tests.usage_samples import sample_accounts, sample_oracle
 
@@ -56,7 +56,7 @@ class World:
 
     def __init__(self, faults: Faults = no_faults, partitions: int = 2, **settings: Any) -> None:
         marker_ms = settings.pop("marker_ms", (0.1, 1.5))
-        options = {"batch_events_max": 6, "commit_interval_ms": 20, **settings}
+        options = {"batch_events_max": 6, "commit_interval_ms": 20, "cost_sheets": COST_SHEETS, **settings}
         self.settings = Settings(**options)
         self.partitions = partitions
         self.topics = self.settings.topics
@@ -292,7 +292,8 @@ def event(line: str, partitions: int = 1) -> RawRecord:
 
 def must_account(world: World, *books_in_force: Oracle) -> None:
     """Every raw record once, amounts and totals right, memory as in the changelog."""
-    in_force = books_in_force or (sample_oracle(EPOCH_MS), sample_oracle(EPOCH_MS, cured=True))
+    settings = oracle.Settings(cost_sheets=COST_SHEETS)
+    in_force = books_in_force or tuple(sample_oracle(EPOCH_MS, cured, settings) for cured in (False, True))
     problems = world.problems(in_force)
     assert not problems, "\n".join(problems[:10])
 

