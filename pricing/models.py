@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from pricing.documents import Currency, Document, Instant, Multiplier, Price, Text
+from pricing.times import format_time
 
 Minute = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\z")]
 TokenCount = Annotated[int, Field(ge=0, le=10**15)]
@@ -59,6 +60,20 @@ class When(Document):
     since: Instant | None = None
     until: Annotated[Instant | None, AfterValidator(_after_since)] = None
     daily: Daily | None = None
+
+    @property
+    def label(self) -> str:
+        """It as people say it: `batch, input over 200,000`; no two situations have the same."""
+        said = {
+            "{}": self.service_tier,
+            "in {}": " or ".join(self.regions) or None,
+            "input over {:,}": self.input_over,
+            "input from {:,}": self.input_from,
+            "since {}": None if self.since is None else format_time(self.since),
+            "until {}": None if self.until is None else format_time(self.until),
+            "{0.start} to {0.end} UTC": self.daily,
+        }
+        return ", ".join(form.format(value) for form, value in said.items() if value is not None)
 
 
 class Band(Document):

@@ -116,11 +116,16 @@ def _model_rates(sheet: Sheet, data: Any) -> Rates:
     model = find_model(sheet, data.model, data.provider)
     if model is None:
         raise Missing(Unpriced.NO_MODEL, f"model {data.model} on sheet {sheet.named}")
+    return rates_of_model(sheet, model, priority_of(data))
+
+
+def rates_of_model(sheet: Sheet, model: Model, priority: str) -> Rates:
+    """The rates of a model's tokens, seconds and units; the priority is for synapses."""
     if model.category == "neuron":
         return _neuron_model_rates(sheet, model)
     if model.category == "direct":
         return _direct_rates(sheet, model)
-    multiplier = sheet.priorities.get(priority_of(data))
+    multiplier = sheet.priorities.get(priority)
     factor = ONE if multiplier is None else multiplier
     rates = {}
     if sheet.base_multiplier is not None:

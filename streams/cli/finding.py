@@ -3,26 +3,39 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pricing.importers import ImportOptions, read_any
+from pricing.importers import ImportOptions, format_of, read_any
 from pricing.sheets import Sheet
+from pricing.times import format_time
 from streams.cli.common import fail
 from streams.cli.progress import progress_bar
 from streams.cli.publishing import end_with_problems, fetched, now_ns, shelf
 from streams.settings import Settings
 
+ALWAYS = 0  # the start of what has none
+
 
 def any_sheet(settings: Settings, name: str, form: str | None = None) -> Sheet:
-    """A published ID@VERSION, or what is at a path or URL, of format `form` or of that which it seems to have."""
-    id_, at, version = name.partition("@")
-    if at and "/" not in name and not Path(name).exists():
-        return one_of(published(settings), id_, version)
+    """What is at a path or URL, of format `form` or of that which it seems to have; or a published ID or ID@VERSION.
+
+    What has a slash or ends in .json is never an id.
+    """
+    if not ("/" in name or name.endswith(".json") or Path(name).exists()):
+        id_, _, version = name.partition("@")
+        return one_of(published(settings), id_, version or None)
     with progress_bar() as step:
         document = fetched(name, settings, form, step=step)
         step("reading")
-        imported = read_any(document.value, form, ImportOptions("read", "now", 0, location=document.location))
+        options = ImportOptions(form or format_of(document.value), "file", ALWAYS, location=document.location)
+        imported = read_any(document.value, form, options)
     if imported.sheet is None:
         end_with_problems(name, imported.problems)
     return imported.sheet
+
+
+def titled(sheet: Sheet) -> str:
+    """`sheet openai@1 from 2026-11-01T00:00:00Z`."""
+    start = "" if sheet.effective_from == ALWAYS else f" from {format_time(sheet.effective_from)}"
+    return f"sheet {sheet.id}@{sheet.version}{start}"
 
 
 def published(settings: Settings) -> list[Sheet]:

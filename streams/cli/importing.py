@@ -11,8 +11,8 @@ from pricing.errors import InvalidDocument
 from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, read_any
 from pricing.sheet_review import warnings
 from pricing.sheets import Sheet, parse_sheet, sheet_bytes
-from pricing.times import format_time
 from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
+from streams.cli.finding import titled
 from streams.cli.progress import progress_bar
 from streams.cli.publishing import (
     IMAGE_PRICE,
@@ -91,8 +91,7 @@ def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **h
     sheet = _with_terms(sheet, how["markup"], how["dated_snapshots"])
     findings = _findings(imported, sheet)
     _print_findings(findings, verbose=how["verbose"])
-    start = format_time(sheet.effective_from)
-    click.echo(f"sheet {sheet.id}@{sheet.version} from {start}: {_contents(sheet)}{_counts(findings)}", err=True)
+    click.echo(f"{titled(sheet)}: {_contents(sheet)}{_counts(findings)}", err=True)
     if wanted:
         publish_document(settings, sheet, retroactive=how["retroactive"])
     else:

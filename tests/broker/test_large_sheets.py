@@ -131,6 +131,14 @@ async def test_litellm_s_map_needs_no_more_than_kafka_s_own_limit(kafka: str, pr
     assert (
         shown == read_any(document, None, ImportOptions("aitronos", "1", shown.effective_from, None, "map.json")).sheet
     )
+    table = await in_a_thread(run, settings, "sheets", "show", "gpt-4o", "--provider", "openai")
+    assert table.stdout.splitlines()[:5] == [
+        f"gpt-4o of openai, sheet aitronos@1 from {FROM}",
+        "",
+        "USD per 1M tokens",
+        "situation  input  cache_read  output",
+        "standard   2.5    1.25        10",
+    ]
     data = await priced(settings, "org_1 gpt-4o provider=openai in=1000 out=100")
     assert (data["item"], data["list"]) == ("gpt-4o", {"USD": "0.0035"})
     checked = await in_a_thread(run, settings, "topics", "check")
