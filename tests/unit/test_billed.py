@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from pricing.book import Book
+from pricing.errors import InvalidUsage
 from pricing.money import ZERO, exact
 from pricing.sheets import parse_sheet
+from pricing.surfaces import decompose
 from tests.market import GENAI, LITELLM, OPENROUTER, book_with, lines_of, responses_in, sheet_in
 from tests.usage import Literal
 
@@ -219,6 +221,32 @@ def response(surface: str, model: str, prompt: int, completion: int, **details: 
         "total_tokens": prompt + completion,
     }
     return {"model": model, "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "tokens"),
+    [
+        ("google/gemini-2.5-flash", "100 60 60", {"input": 40, "cache_read": 60, "cache_creation": 60}),
+        ("google/gemini-2.5-flash", "100 60 20", {"input": 40, "cache_read": 60, "cache_creation": 20}),
+        ("google/gemini-2.5-flash", "100 0 60", {"input": 40, "cache_creation": 60}),
+        ("google/gemini-2.5-flash", "100 60 101", None),
+        ("google/gemini-2.5-flash", "100 101 0", None),
+        ("anthropic/claude-4.6-sonnet-20260217", "100 60 40", {"cache_read": 60, "cache_creation": 40}),
+        ("anthropic/claude-4.6-sonnet-20260217", "100 60 41", None),
+    ],
+)
+@pytest.mark.parametrize("surface", [CHAT, RESPONSES])
+def test_only_gemini_s_written_tokens_are_read_ones(
+    surface: str, model: str, prompt: str, tokens: dict[str, int] | None
+) -> None:
+    """Of all others they are apart; None: the counts cannot be, and the response is refused."""
+    count, cached, written = map(int, prompt.split())
+    body = response(surface, model, count, 0, cached_tokens=cached, cache_write_tokens=written)
+    if tokens is None:
+        with pytest.raises(InvalidUsage, match="token_counts_do_not_reconcile"):
+            decompose(surface, body)
+    else:
+        assert decompose(surface, body).tokens == tokens
 
 
 def test_modalities_and_reasoning_without_a_price_of_their_own_cost_what_the_others_do() -> None:
