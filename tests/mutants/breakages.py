@@ -14,6 +14,7 @@ BOOKS, ERRORS, EXPIRY, LETTERS = (
 )
 PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pricing/totals.py", "pricing/reading.py"
 DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
+COST, TOTAL_CODEC, RECONCILING = "pricing/costs.py", "streams/total_codec.py", "streams/reconciling.py"
 
 
 class Mutant(NamedTuple):
@@ -440,6 +441,86 @@ MONEY = [
     ),
 ]
 
+COSTS = [
+    Mutant(
+        "discounted cost",
+        COST,
+        "{name: rates[name].list * used for",
+        "{name: rates[name].list * priced.terms.factor * used for",
+        "An organization's discount lowers what its usage costs.",
+    ),
+    Mutant(
+        "a missing cost parks",
+        PIPELINE,
+        "        return NoCost(missing.reason, missing.detail)",
+        "        raise",
+        "An event waits for its price because its cost is not known.",
+    ),
+    Mutant(
+        "cost of the default sheet alone",
+        BOOK,
+        'default = self.cost_sheets.get("*")',
+        "default = None",
+        "Providers that are not named have no cost where `*` has one.",
+    ),
+    Mutant(
+        "margin of what is not billed",
+        AMOUNTS,
+        "{currency: net if is_billable else ZERO for currency, _, net in sums}",
+        "{currency: net for currency, _, net in sums}",
+        "An event that is not billed has the margin of one that is.",
+    ),
+    Mutant(
+        "margin in currencies of the price",
+        COST,
+        "for currency in {**dues, **costs}",
+        "for currency in dues",
+        "A cost in another currency than the price's is in no margin.",
+    ),
+    Mutant(
+        "cost that cannot be converted",
+        COST,
+        "    if not amount:  # an amount of 0 needs no rate",
+        "    if not amount or terms.conversions[currency][index].rate is None:",
+        "A cost without an exchange rate is converted to 0.",
+    ),
+    Mutant(
+        "bands of the cost sheet",
+        COST,
+        "min(left, in_lines.get(line, 0), at_rates.get(name, 0))",
+        "min(left, in_lines.get(line, 0))",
+        "A line costs as if all of it were in the first band.",
+    ),
+    Mutant(
+        "rates of the cost twice",
+        AMOUNTS,
+        "[fx for fx in found if fx and fx not in used]",
+        "[fx for fx in found if fx]",
+        "The rate of a currency that price and cost share is listed twice.",
+    ),
+    Mutant(
+        "events without a cost",
+        TOTALS,
+        'return sums_of({**found, "events_without_cost": self.events})',
+        'return sums_of({**found, "events_without_cost": 0})',
+        "A total says that all of its events have a cost.",
+    ),
+    Mutant(
+        "totals always with costs",
+        TOTAL_CODEC,
+        "absent = () if OF_COSTS[0] in paths else OF_COSTS",
+        "absent = OF_COSTS[:1]",
+        "Totals change where no cost sheet is set.",
+    ),
+    Mutant(
+        "billed over is under",
+        RECONCILING,
+        "OVER if difference > 0 else UNDER",
+        "UNDER if difference > 0 else OVER",
+        "A provider that bills too much seems to bill too little.",
+    ),
+]
+
 PARKED = [
     Mutant(
         "no release",
@@ -530,6 +611,7 @@ LIKELY = {
     "tests/simulation/test_cures.py": PARKED,
     "tests/simulation/test_memory.py": DEDUP,
     "tests/unit/test_pricing.py": MONEY,
+    "tests/unit/test_costs.py": COSTS,
     "tests/unit/test_events.py": INPUT,
 }
-ALL = [*RULES, *DEDUP, *MONEY, *PARKED, *INPUT]
+ALL = [*RULES, *DEDUP, *MONEY, *COSTS, *PARKED, *INPUT]

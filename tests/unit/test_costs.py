@@ -21,7 +21,7 @@ from streams.settings import load_settings
 from streams.step import step
 from streams.topics import Topics
 from tests.oracle import plain
-from tests.product import START, Rec, book, data, lane, priced, rate, raw, sheet, state
+from tests.product import START, Rec, account, book, data, lane, priced, rate, raw, sheet, state
 from tests.usage import NOW_MS, encode, sample_sheet, source_sheet, usage
 
 TOPICS = Topics()
@@ -81,6 +81,9 @@ def test_members_stand_behind_what_is_due() -> None:
 def test_the_discount_is_on_the_price_alone_and_what_is_not_billed_costs_all_the_same() -> None:
     """The margin is then the whole cost, below 0."""
     at_cost = book_with(costs(PRO))
+    discounted = data("a ftg-3.0-pro in=1000", at_cost, account("a", ("tier_standard", START)))
+    assert discounted["cost"] == {"USD": "0.002"}
+    assert discounted["margin"] == {"CHF": "0.02376", "USD": "-0.002"}
     found = data("a ftg-3.0-pro in=1000 billable=no", at_cost)
     assert (found["due"], found["cost"]) == ({"CHF": "0"}, {"USD": "0.002"})
     assert found["margin"] == {"CHF": "0", "USD": "-0.002"}
