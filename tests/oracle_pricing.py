@@ -14,12 +14,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests import oracle_direct
 from tests.oracle_reading import Event, read_time
 
 MILLION = Fraction(10**6)
 TOKEN_KINDS = ("input", "cache_read", "cache_creation", "output")
 ECHOED = ("provider", "priority", "region", "user", "api_key_id", "service_tier", "labels")
-ECHOED += ("not_billable_because", "operation", "connector", "tool")
+ECHOED += ("not_billable_because", "operation", "connector", "tool", "surface", "endpoint")
 PRECEDENCE = (
     "no_sheet_at_time",
     "no_price_for_model",
@@ -34,13 +35,17 @@ PRECEDENCE = (
 
 @dataclass(frozen=True)
 class Sheet:
-    """A published version of a price sheet; `document` is the foreign one: bytes, text or an exact dict."""
+    """A published version of a price sheet; `document` is the foreign one: bytes, text or an exact dict.
+
+    `direct` has what the sheet of our own format that is made from it gets beside: models, markup, dated snapshots.
+    """
 
     id: str
     version: str
     effective_from: str
     document: bytes | str | Mapping[str, Any]
     image_price: str | None = None
+    direct: bytes = b"{}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Parked:
 
 @dataclass(frozen=True)
 class Line:
-    """One line before money: terminal lines are priced per unit and have no `consumed`."""
+    """One line before money: terminal and direct lines are priced by `per` units and have no `consumed`."""
 
     meter: str
     quantity: Fraction
@@ -81,13 +86,16 @@ class Line:
     currency: str
     consumed: Fraction | None = None
     consumed_unit: str | None = None
+    per: int = 1
 
     @property
     def list(self) -> Fraction:
-        return self.quantity * self.price if self.consumed is None else self.consumed * self.price / MILLION
+        return self.quantity * self.price / self.per if self.consumed is None else self.consumed * self.price / MILLION
 
 
 Lines = tuple[list[Line], set[str]]
+RESPONSE, UNITS = "ai.usage.response.v1", "ai.usage.units.v1"
+DIRECT_TYPES = ("ai.usage.model.v1", RESPONSE, UNITS)
 
 
 def plain(number: Fraction | int) -> str:
@@ -143,7 +151,10 @@ class Pricer:
         self._rates = rates
         first = {(sheet.id, sheet.version): sheet for sheet in reversed(sheets)}  # the first of a version counts
         self._sheets = [sheet for sheet in sheets if first[sheet.id, sheet.version] is sheet]
-        self._documents = {id(sheet): read_document(sheet.document) for sheet in self._sheets}
+        self._documents = {
+            id(sheet): read_document(sheet.document) | {"direct": {"models": [], **read_document(sheet.direct)}}
+            for sheet in self._sheets
+        }
 
     def price(self, event: Event) -> Parked | dict[str, Any]:
         """The expected `data` of the priced event (no origin, parked, priced_at), or why it is parked."""
@@ -151,7 +162,7 @@ class Pricer:
         if sheet is None:
             return Parked("no_sheet_at_time")
         document = self._documents[id(sheet)]
-        lines, reasons = LINES_OF[event.type](document, event.data, sheet.image_price)
+        lines, reasons = self._lines(document, event, sheet.image_price)
         used = self._rates_used(lines, event.at_ns, reasons)
         tier = self._tier(event, reasons)
         if reasons:
@@ -162,6 +173,14 @@ class Pricer:
             | {"tier": tier and {"id": tier["id"], "discount_percentage": plain(tier["discount_percentage"])}}
             | self._amounts(lines, tier["discount_percentage"] if tier else Fraction(0), event, used)
         )
+
+    def _lines(self, document: Mapping[str, Any], event: Event, image_price: str | None) -> Lines:
+        model = find_model(document, event)
+        if event.type in DIRECT_TYPES and model and "pricing" not in model:
+            return _direct_lines(document["direct"], model, event)
+        if event.type == RESPONSE:
+            return _response_lines(document, model, event)
+        return LINES_OF[event.type](document, event.data, image_price)
 
     def _sheet(self, provider: str, at_ns: int) -> Sheet | None:
         wanted = self.settings.sheets.get(provider, self.settings.sheets.get("*"))
@@ -253,7 +272,7 @@ def _adjustments(priced: list[tuple[Line, dict[str, Fraction]]]) -> list[dict[st
 
 def _line_data(line: Line, money: Mapping[str, Fraction]) -> dict[str, str]:
     data = {"meter": line.meter, "quantity": plain(line.quantity), "price": plain(line.price)}
-    data |= {"per": "1" if line.consumed is None else "1000000", "currency": line.currency}
+    data |= {"per": str(line.per) if line.consumed is None else "1000000", "currency": line.currency}
     data |= {} if line.unit is None else {"unit": line.unit}
     if line.consumed is not None:
         data |= {"consumed": plain(line.consumed), "consumed_unit": line.consumed_unit}
@@ -268,11 +287,11 @@ def _echo(event: Event, document: Mapping[str, Any]) -> dict[str, Any]:
     if "provider_cost" in data:
         cost = data["provider_cost"]
         echo["provider_cost"] = {"amount": plain(cost["amount"]), "currency": cost["currency"]}
-    if "model" in data:
-        model = _find_model(document, data["model"])
-        echo["model"] = model["key"] if model else data["model"]
-        echo |= {"model_given": data["model"]} if echo["model"] != data["model"] else {}
-    return echo | {"item": echo.get("model") or _item(event)}
+    model, given = find_model(document, event), _model_name(event)
+    if given is not None and event.type != UNITS:
+        echo["model"] = model["key"] if model else given
+        echo |= {"model_given": given} if echo["model"] != given else {}
+    return echo | {"item": model["key"] if model else echo.get("model") or _item(event)}
 
 
 def _item(event: Event) -> str:
@@ -290,8 +309,21 @@ def _find(entries: Iterable[Mapping[str, Any]], name: str, value: str) -> Any:
     return next((entry for entry in entries if entry[name] == value), None)
 
 
-def _find_model(document: Mapping[str, Any], name: str | None) -> Any:
-    return _find(document["models"], "key", name) or _find(document["models"], "id", name)
+def _find_model(document: Mapping[str, Any], name: str | None, provider: str | None = None) -> Any:
+    direct = document["direct"]
+    models = [*document["models"], *direct["models"]]
+    return name and oracle_direct.find_model(models, name, provider, bool(direct.get("dated_snapshots")))
+
+
+def _model_name(event: Event) -> str | None:
+    if event.type == RESPONSE:
+        return event.data.get("model", event.used.model)
+    return event.data.get("endpoint" if event.type == UNITS else "model")
+
+
+def find_model(document: Mapping[str, Any], event: Event) -> Any:
+    """The model that an event means on a sheet, None where there is none."""
+    return _find_model(document, _model_name(event), event.data.get("provider"))
 
 
 def _multiplier(document: Mapping[str, Any], data: Mapping[str, Any], reasons: set[str]) -> Fraction:
@@ -309,11 +341,55 @@ def _model_quantities(data: Mapping[str, Any]) -> dict[str, tuple[Fraction, str]
 
 
 def _model_lines(document: Mapping[str, Any], data: Mapping[str, Any], _image_price: str | None) -> Lines:
-    model = _find_model(document, data["model"])
+    return _indirect_lines(document, _find_model(document, data["model"], data.get("provider")), data)
+
+
+def _indirect_lines(document: Mapping[str, Any], model: Any, data: Mapping[str, Any]) -> Lines:
     if model is None:
         return [], {"no_price_for_model"}
     of_unit = _neurons if model["pricing"]["category"] == "neuron" else _synapses
     return of_unit(document, model["pricing"], data)
+
+
+def _response_lines(document: Mapping[str, Any], model: Any, event: Event) -> Lines:
+    """By synapses or neurons: tokens by the kinds that have a price, at the default priority; no unit has one."""
+    if model is None:
+        return [], {"no_price_for_model"}
+    pricing, used = model["pricing"], event.used
+    is_neuron = pricing["category"] == "neuron"
+    priced = [kind for kind in TOKEN_KINDS if is_neuron or _kind_price(pricing, kind) is not None]
+    lines, reasons = _indirect_lines(document, model, {"tokens": oracle_direct.fold(used.tokens, priced)})
+    return lines, reasons | ({"no_price_for_meter"} if any(used.units.values()) else set())
+
+
+def _direct_lines(direct: Mapping[str, Any], model: Any, event: Event) -> Lines:
+    """By the price list of the situation: tokens band by band, units, seconds; a request once, of units none."""
+    data, tokens, units = event.data, event.data.get("tokens", {}), event.data.get("units", {})
+    tier, region = data.get("service_tier"), data.get("region")
+    if event.type == RESPONSE:
+        used = event.used
+        tokens, units, region = used.tokens, used.units, used.region or region
+        tier = used.tier if used.tier and not (_is_standard(used.tier) and tier == "batch") else tier
+    prices = oracle_direct.price_list(model, tier, region, tokens, event.at_ns)
+    if prices is None:
+        return [], {"no_price_for_model"}
+    if event.type == RESPONSE:
+        tokens = oracle_direct.fold(tokens, prices.get("prices", {}))
+    if event.type != UNITS:
+        units = dict(sorted({**units, **({"request": 1} if "request" in prices.get("units", {}) else {})}.items()))
+    pieces = [*oracle_direct.token_pieces(prices, tokens), *oracle_direct.unit_pieces(prices, units)]
+    pieces += oracle_direct.seconds_pieces(prices, data.get("seconds", Fraction(0)))
+    factor = 1 + Fraction(direct.get("markup_percentage", 0)) / 100
+    lines = [
+        Line(meter, quantity, unit, price * factor, model["currency"], per=per)
+        for meter, quantity, unit, price, per in filter(None, pieces)
+        if quantity
+    ]
+    return lines, {"no_price_for_meter"} if None in pieces else set()
+
+
+def _is_standard(tier: str) -> bool:
+    return tier in oracle_direct.STANDARD
 
 
 def _neurons(document: Mapping[str, Any], pricing: Mapping[str, Any], data: Mapping[str, Any]) -> Lines:
@@ -367,14 +443,14 @@ def _image_price(
 ) -> tuple[Fraction | None, str]:
     if image_price not in ("model-input", "model-output"):
         return (None if image_price is None else Fraction(image_price)), "CHF"
-    model = _find_model(document, data.get("model"))
+    model = _find_model(document, data.get("model"), data.get("provider"))
     if model is None:
         reasons.add("no_price_for_model")
         return None, "CHF"
-    is_neuron = model["pricing"]["category"] == "neuron"
-    price = None if is_neuron else _kind_price(model["pricing"], image_price.removeprefix("model-"))
+    is_synapse = model.get("pricing", {}).get("category") == "synapse"
+    price = _kind_price(model["pricing"], image_price.removeprefix("model-")) if is_synapse else None
     reasons |= {"no_price_for_meter"} if price is None else set()
-    return price, model["pricing"]["currency"]
+    return price, model["pricing"]["currency"] if is_synapse else ""
 
 
 def _code_execution_lines(document: Mapping[str, Any], data: Mapping[str, Any], _image_price: str | None) -> Lines:
@@ -423,4 +499,5 @@ LINES_OF = {
     "ai.usage.code_execution.v1": _code_execution_lines,
     "ai.usage.connector_tool.v1": _connector_lines,
     "ai.usage.terminal.v1": _terminal_lines,
+    UNITS: lambda document, data, image_price: ([], {"no_price_for_model"}),  # of no direct model
 }

@@ -1,7 +1,7 @@
 """The oracle's first half: what a raw record says, judged from the contract alone (its sections 2 and 6).
 
-Read `oracle_reading`, `oracle_pricing`, `oracle`, `oracle_account`, in this order. None of them imports
-`pricing` or `streams`: what the worker and the oracle agree on, they agree on for two reasons.
+Read `oracle_responses`, `oracle_reading`, `oracle_direct`, `oracle_pricing`, `oracle`, `oracle_account`, in this order.
+None of them imports `pricing` or `streams`: what the worker and the oracle agree on, they agree on for two reasons.
 
 `judge` turns one record into an `Event`, or into `Rejected` with *every* reason that the contract allows for
 it: where the contract leaves two readings, the set holds both.
@@ -18,6 +18,8 @@ from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
+
+from tests.oracle_responses import Contradiction, Malformed, Used, used_by
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 64
@@ -86,6 +88,11 @@ class Event:
     def content(self) -> Any:
         """What must be equal in a duplicate: the type, the instant and the decoded data."""
         return (self.type, self.at_ns, _frozen(self.data))
+
+    @property
+    def used(self) -> Used:
+        """What a response used."""
+        return _used(self.data)
 
 
 class Refusal(Exception):
@@ -335,6 +342,12 @@ def _provider_cost(value: Any) -> dict[str, Any]:
     return {"amount": _quantity(value["amount"]), "currency": _text(value["currency"])}
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _invalid(value)
+    return value
+
+
 COMMON_FIELDS: dict[str, Callable[[Any], Any]] = {
     "organization": _name,
     "project": _name,
@@ -354,20 +367,37 @@ TYPE_FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "ai.usage.code_execution.v1": dict.fromkeys(("cpu_seconds", "memory_mb", "wall_seconds"), _quantity),
     "ai.usage.connector_tool.v1": {"connector": _text, "tool": _text, "executions": _count},
     "ai.usage.terminal.v1": {"dimensions": _map_of(_quantity)},
+    "ai.usage.units.v1": {"endpoint": _text, "units": _map_of(_quantity)},
+    "ai.usage.response.v1": {"surface": _text, "model": _text, "response": _object},
 }
 OPTIONAL = set(COMMON_FIELDS) - {"organization", "project"} | {"priority", "seconds", "count", "executions"}
 
 
 def _data(type_: str, given: Mapping[str, Any]) -> dict[str, Any]:
     fields = COMMON_FIELDS | TYPE_FIELDS[type_]
-    optional = OPTIONAL | ({"model"} if type_ == "ai.usage.image.v1" else set())
+    optional = OPTIONAL | (set() if type_ == "ai.usage.model.v1" else {"model"})
     optional |= {"tokens"} if "seconds" in given else set()
     if not set(fields) - optional <= set(given) <= set(fields):
         raise Refusal("invalid_field")
-    return {name: fields[name](value) for name, value in given.items()}
+    data = {name: fields[name](value) for name, value in given.items()}
+    if type_ == "ai.usage.response.v1" and _used(data).model is None and "model" not in data:
+        raise Refusal("invalid_field")
+    return data
+
+
+def _used(data: Mapping[str, Any]) -> Used:
+    try:
+        used = used_by(data["surface"], data["response"], _count)
+    except Contradiction:
+        raise Refusal("token_counts_do_not_reconcile") from None
+    except Malformed:
+        raise Refusal("invalid_field") from None
+    if not all(text is None or _is_text(text) for text in (used.model, used.tier, used.region)):
+        raise Refusal("invalid_field")
+    return used
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple(sorted((name, _frozen(part)) for name, part in value.items()))
-    return value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

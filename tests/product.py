@@ -18,7 +18,7 @@ from pricing.importers import ImportOptions, read_any
 from pricing.money import exact
 from pricing.pipeline import Priced, price
 from pricing.reading import read_event
-from pricing.sheets import Sheet, image_price
+from pricing.sheets import Sheet, image_price, parse_sheet, sheet_bytes
 from pricing.times import parse_time
 from streams.batch import Lane
 from streams.codec import PricedWriter
@@ -55,6 +55,14 @@ def sheet(
     return imported.sheet
 
 
+def sheet_of(one: oracle.Sheet) -> Sheet:
+    """The sheet that the oracle's is: imported, and with the direct models beside it."""
+    found = sheet(one.document, id=one.id, version=one.version, start=one.effective_from, image=one.image_price)
+    fields, direct = json.loads(sheet_bytes(found)), json.loads(one.direct)
+    models = [*fields["models"], *direct.get("models", ())]
+    return parse_sheet(json.dumps({**fields, **direct, "models": models}).encode())
+
+
 def rate(pair: str = "CHF/USD", amount: str = "1.1234", start: str = RATE_FROM) -> FxRate:
     """An exchange rate."""
     return parse_fx(json.dumps({"pair": pair, "rate": amount, "from": start}).encode())
@@ -76,11 +84,7 @@ def book(*published: Sheet | FxRate, policy: Policy = POLICY) -> Book:
 
 def book_of(sheets: list[oracle.Sheet], rates: list[oracle.Rate], policy: Policy = POLICY) -> Book:
     """The oracle's publications as the product's book."""
-    imported = [
-        sheet(one.document, id=one.id, version=one.version, start=one.effective_from, image=one.image_price)
-        for one in sheets
-    ]
-    return book(*imported, *[rate(one.pair, one.rate, one.effective_from) for one in rates], policy=policy)
+    return book(*map(sheet_of, sheets), *[rate(one.pair, one.rate, one.effective_from) for one in rates], policy=policy)
 
 
 def priced(line: str | dict[str, Any], found: Book | None = None, known: Account | None = None) -> Priced:

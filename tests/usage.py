@@ -12,6 +12,7 @@ broker pass the clock.
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +21,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from tests import usage_bodies
 from tests.oracle import Record, partition_of, plain
 from tests.usage_hostile import Headers, Hostile, hostile_rows
 from tests.usage_samples import (
+    CURED_DIRECT,
     CURED_MODEL,
+    DIRECT,
     MODELS,
     ORGANIZATIONS,
     Literal,
@@ -89,7 +93,8 @@ def usage(line: str) -> dict[str, Any]:
 
     WHAT: a model (`ftg-3.0-pro in=1000 cached=200 created=5 out=50 reasoning=7 seconds=1.5`),
     `image:OPERATION` (`count=2 model=M`), `code` (`cpu=5.5 mb=512 wall=10`), `connector:NAME/TOOL`
-    (`executions=3`) or `terminal` (`egress_bytes=1`). Any WHAT: `project= provider= region= user=
+    (`executions=3`), `terminal` (`egress_bytes=1`), `units:ENDPOINT` (`image=2 second=5.5`) or
+    `response:SURFACE` (`body={"model":"m","usage":…} model=M`). Any WHAT: `project= provider= region= user=
     api_key_id= service_tier= priority= not_billable_because= billable=no at=TIME id= source=`. Without
     them: project `p1`, 2026-11-22T10:00:00Z.
     """
@@ -124,6 +129,11 @@ def _fields(what: str, words: dict[str, str]) -> tuple[str, dict[str, Any]]:
         return "connector_tool", fields | {word: int(value) for word, value in words.items()}
     if kind == "terminal":
         return "terminal", {"dimensions": words}
+    if kind == "units" and name:
+        return "units", {"endpoint": name, "units": words}
+    if kind == "response":
+        body = json.loads(words.pop("body"), parse_float=Literal)
+        return "response", {"surface": name, **words, "response": body}
     seconds = {"seconds": words.pop("seconds")} if "seconds" in words else {}
     tokens = {KINDS.get(word, word): int(value) for word, value in words.items()}
     return "model", {"model": what} | ({"tokens": tokens} if tokens else {}) | seconds
@@ -200,7 +210,8 @@ class _Maker:
         rng = self.rng
         organization = rng.choice(ORGANIZATIONS)
         type_, fields = rng.choices(
-            [self._model, self._image, self._code, self._connector, self._terminal], [55, 12, 11, 11, 11]
+            [self._model, self._image, self._code, self._connector, self._terminal, self._units, self._response],
+            [45, 8, 7, 7, 7, 10, 16],
         )[0]()
         data = {"organization": organization, "project": rng.choice(["p1", "proj_7", "P.x:@~-9"])}
         data |= self._common() | fields
@@ -234,7 +245,8 @@ class _Maker:
 
     def _model(self) -> tuple[str, dict[str, Any]]:
         rng = self.rng
-        keys = ["ftg-3.0-pro"] * 9 + [*MODELS, "mdl_ftg30pro", "mdl_mini", CURED_MODEL, "ghost-9"]
+        direct = [name for model in DIRECT for name in (model["key"], *model.get("aliases", ()))]
+        keys = ["ftg-3.0-pro"] * 9 + [*MODELS, *direct, "mdl_ftg30pro", "mdl_mini", CURED_MODEL, "ghost-9"]
         kinds = rng.sample(["input", "cache_read", "cache_creation", "output"], rng.randint(1, 4))
         kinds += ["reasoning"] if rng.random() < 0.04 else []
         tokens = {kind: self._count() for kind in kinds}
@@ -274,6 +286,16 @@ class _Maker:
         names = rng.sample(["cpu_seconds", "ram_gb_seconds", "storage_gb_days", "egress_bytes"], rng.randint(1, 4))
         names += ["gpu_seconds"] if rng.random() < 0.08 else []
         return "terminal", {"dimensions": {name: self._quantity() for name in names}}
+
+    def _units(self) -> tuple[str, dict[str, Any]]:
+        rng = self.rng
+        endpoint = rng.choice(["fal-ai/video", "video", "video", "gpt-4o-latest", CURED_DIRECT["key"], "ftg-free"])
+        names = rng.sample(["second", "image", "image/hd/1024x1024", "request"], rng.randint(1, 3))
+        names = names if "video" in endpoint else ["web_search", *(["image"] if rng.random() < 0.2 else [])]
+        return "units", {"endpoint": endpoint, "units": {name: self._quantity() for name in names}}
+
+    def _response(self) -> tuple[str, dict[str, Any]]:
+        return "response", usage_bodies.response(self.rng, lambda: min(self._count(), 10**14))
 
     # numbers and times
 
@@ -332,7 +354,9 @@ class _Maker:
     def _respelled_field(self, name: str, value: Any) -> Any:
         if name in ("seconds", "cpu_seconds", "memory_mb", "wall_seconds"):
             return self._spelled(_number(value))
-        if name == "dimensions":
+        if name == "response":
+            return usage_bodies.shuffled(self.rng, value)
+        if name in ("dimensions", "units"):
             return self._shuffled({part: self._spelled(_number(number)) for part, number in value.items()})
         if name == "provider_cost":
             return self._shuffled({**value, "amount": self._spelled(_number(value["amount"]))})
@@ -346,6 +370,8 @@ class _Maker:
     def _conflicting(self, event: dict[str, Any]) -> dict[str, Any]:
         """Another event with the identity of this one."""
         changed = self.rng.choice([{"project": "another"}, {"user": "somebody-else"}, {"api_key_id": "key_2"}])
+        if "response" in event["data"]:  # the last digit of a number that nothing is priced by
+            changed = {"response": {**event["data"]["response"], "cost": Literal("0.0000414000000000000030")}}
         return {**event, "data": {**event["data"], **changed}}
 
     def _encoded(self, event: dict[str, Any]) -> tuple[bytes, Headers]:

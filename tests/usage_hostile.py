@@ -229,6 +229,49 @@ DATA: list[tuple[str, dict[str, Any]]] = [
     ("billable a number", {"billable": 0}),
 ]
 CODE, CONNECTOR = "ai.usage.code_execution.v1", "ai.usage.connector_tool.v1"
+UNITS, RESPONSE = "ai.usage.units.v1", "ai.usage.response.v1"
+COUNTS: Event = {"prompt_tokens": 5, "completion_tokens": 2}
+GOOD: Event = {"model": "gpt-4o", "usage": COUNTS}
+REASONED: Event = {"reasoning_tokens": 3}
+DEEP = "[" * 40 + "]" * 40
+
+
+def _using(**counts: Any) -> Event:
+    return {"response": {"model": "gpt-4o", "usage": {**COUNTS, **counts}}}
+
+
+RESPONSES: list[tuple[str, str, Event]] = [
+    ("of no known surface", "invalid_field", {"surface": "openai.chat_completion"}),
+    ("of another surface", "invalid_field", {"surface": "google.generate_content"}),
+    ("a list", "invalid_field", {"response": [GOOD]}),
+    ("null", "invalid_field", {"response": None}),
+    ("as text", "invalid_field", {"response": '{"usage": {}}'}),
+    ("without usage", "invalid_field", {"response": {"model": "gpt-4o"}}),
+    ("whose usage is a list", "invalid_field", {"response": {"model": "gpt-4o", "usage": [5, 2]}}),
+    ("without a model", "invalid_field", {"response": {"usage": COUNTS}}),
+    ("whose model is null", "invalid_field", {"response": {"model": None, "usage": COUNTS}}),
+    ("whose model is a number", "invalid_field", {"response": {"model": 4, "usage": COUNTS}}),
+    ("whose model has a line feed", "invalid_field", {"response": {"model": "a\nb", "usage": COUNTS}}),
+    ("whose model has 257 bytes", "invalid_field", {"response": {"model": "ü" * 128 + "x", "usage": COUNTS}}),
+    ("whose tier is a number", "invalid_field", {"response": {**GOOD, "service_tier": 1}}),
+    ("whose tier is long", "invalid_field", {"response": {**GOOD, "service_tier": "x" * 257}}),
+    ("of 5.0 tokens", "invalid_field", _using(prompt_tokens=Literal("5.0"))),
+    ("of 5e0 tokens", "invalid_field", _using(prompt_tokens=Literal("5e0"))),
+    ("of true tokens", "invalid_field", _using(prompt_tokens=True)),
+    ("of '5' tokens", "invalid_field", _using(prompt_tokens="5")),
+    ("of 10^15 + 1 tokens", "invalid_field", _using(prompt_tokens=10**15 + 1)),
+    ("of 10^40 tokens", "invalid_field", _using(prompt_tokens=10**40)),
+    ("of 5000 digits", "invalid_field not_json", _using(prompt_tokens=Literal("9" * 5000))),
+    ("of fewer than no tokens", "invalid_field token_counts_do_not_reconcile", _using(prompt_tokens=-5)),
+    ("of another total", "token_counts_do_not_reconcile", _using(total_tokens=8)),
+    ("of more cached than all", "token_counts_do_not_reconcile", _using(prompt_tokens_details={"cached_tokens": 6})),
+    ("of more reasoned than all", "token_counts_do_not_reconcile", _using(completion_tokens_details=REASONED)),
+    ("with a key twice", "not_json", {"response": Literal('{"usage": 5, "usage": {}}')}),
+    ("with a key twice deep inside", "not_json", {"response": {**GOOD, "x": Literal('[{"a": 1, "a": 1}]')}}),
+    ("nested over 32", "not_json", {"response": {**GOOD, "x": Literal(DEEP)}}),
+    ("nested 10000", "not_json", {"response": {**GOOD, "x": Literal("[" * 10_000 + "]" * 10_000)}}),
+    ("with a priority", "invalid_field", {"priority": "high"}),
+]
 TYPED: list[tuple[str, str, tuple[str, dict[str, Any]]]] = [
     ("code execution without wall", "invalid_field", (CODE, {"cpu_seconds": "1", "memory_mb": "1"})),
     (
@@ -265,4 +308,12 @@ TYPED: list[tuple[str, str, tuple[str, dict[str, Any]]]] = [
     ),
     ("terminal without dimensions", "invalid_field", ("ai.usage.terminal.v1", {})),
     ("terminal with a list", "invalid_field", ("ai.usage.terminal.v1", {"dimensions": ["cpu_seconds"]})),
+    ("units without endpoint", "invalid_field", (UNITS, {"units": {"image": 1}})),
+    ("units empty", "invalid_field", (UNITS, {"endpoint": "video", "units": {}})),
+    ("units negative", "invalid_field", (UNITS, {"endpoint": "video", "units": {"second": "-1"}})),
+    ("units with a control character", "invalid_field", (UNITS, {"endpoint": "video", "units": {"a\u0000b": 1}})),
+    *[
+        (f"response {name}", reasons, (RESPONSE, {"surface": "openai.chat_completions", "response": GOOD} | fields))
+        for name, reasons, fields in RESPONSES
+    ],
 ]

@@ -82,6 +82,61 @@ MODELS = {
     "ftg-embed-preview": ("mdl_embed2", "neuron", "CHF", (None, None, None, None), None, None),
 }
 CURED_MODEL = "ftg-4.0-next"
+
+# Models priced directly, beside those of the Aitronos document, in our own sheet format.
+_SONNET = {"input": "3", "output": "15", "cache_read": "0.3", "cache_creation": "3.75"}
+_SEARCH = {"web_search": "0.01"}
+DIRECT: list[dict[str, Any]] = [
+    {
+        "key": "gpt-4o",
+        "provider": "openai",
+        "aliases": ["gpt-4o-latest"],
+        "prefixes": ["ft:gpt-4o", "ft:gpt-4o-mini"],
+        "prices": {"input": "2.5", "cache_read": "1.25", "output": "10", "input_audio": "40", "output_audio": "80"},
+        "units": _SEARCH,
+        "cases": [
+            {"when": {"service_tier": "batch"}, "prices": {"input": "1.25", "output": "5"}},
+            {
+                "when": {"service_tier": "priority", "regions": ["eu-1", "ÜS"]},
+                "prices": {"input": "4.675", "cache_read": "2.3375", "output": "18.7"},
+            },
+            {"when": {"service_tier": "priority"}, "prices": {"input": "4.25", "cache_read": "2.125", "output": "17"}},
+        ],
+    },
+    {"key": "gpt-4o", "provider": "acme", "currency": "EUR", "prices": {"input": "2.3", "output": "9.200000000001"}},
+    {
+        "key": "claude-sonnet-4-5",
+        "id": "sonnet",
+        "prices": _SONNET,
+        "units": _SEARCH | {"request": "0.0005"},
+        "cases": [
+            {"when": {"regions": ["us"]}, "prices": {**_SONNET, "input": "3.3", "output": "16.5"}, "units": _SEARCH},
+            {"when": {"input_over": 200_000}, "prices": {**_SONNET, "input": "6", "output_reasoning": "30"}},
+        ],
+    },
+    {
+        "key": "gemini-2.5-pro",
+        "prices": {"input": "1.25", "cache_read": "0.31", "output": "10", "output_image": "40"},
+        "bands": {
+            "input": [{"above": 1000, "price": "2"}, {"above": 200_000, "price": "2.500000000000000001"}],
+            "output": [{"above": 100, "price": "15"}],
+        },
+        "cases": [
+            {
+                "when": {"daily": {"start": "16:30", "end": "00:30"}, "input_from": 4},
+                "prices": {"input": "0.7", "cache_read": "0", "output": "7"},
+                "bands": {"input": [{"above": 500, "price": "0.9"}]},
+            }
+        ],
+    },
+    {
+        "key": "fal-ai/video",
+        "aliases": ["video"],
+        "units": {"second": "0.4", "image": "0.04", "image/hd/1024x1024": "0.08", "request": "0.001"},
+        "cases": [{"when": {"regions": ["eu-1"]}, "units": {"second": "0.44", "image": "0"}}],
+    },
+]
+CURED_DIRECT = {"key": "gpt-5", "prices": {"input": "1.25", "output": "10"}, "units": _SEARCH | {"image": "0.19"}}
 TIERS = {"tier_zero": "0", "tier_third": "33.333", "tier_full": "100"}
 CURED_TIER = "tier_partner"
 
@@ -134,6 +189,20 @@ def sample_sheet(raised: bool = False, cured: bool = False) -> bytes:
     return dumps(document).encode()
 
 
+def sample_direct(now_ms: int, raised: bool = False, cured: bool = False) -> bytes:
+    """What a sheet of our own format has beside `sample_sheet`; `raised` marks it up, `cured` knows more."""
+    models = [{"category": "direct", "currency": "USD", **model} for model in [*DIRECT, *([CURED_DIRECT] * cured)]]
+    sonnet = models[2]
+    written = {"prices": sonnet["prices"] | ({"cache_creation_1h": "6"} if cured else {})}
+    dated = {
+        "when": {"since": days_before(now_ms, 2), "until": days_before(now_ms, 1)},
+        "prices": {"input": "2", "output": "9"},
+    }
+    models[2] = {**sonnet, **written, "cases": [*sonnet["cases"], dated]}
+    found = {"models": models, "dated_snapshots": True} | ({"markup_percentage": "12.5"} if raised else {})
+    return dumps(found).encode()
+
+
 def _model(key: str, *fields: Any) -> dict[str, Any]:
     id_, category, currency, prices, per_second, per_token = fields
     pricing = {f"{kind}_price_per_1m_synapses": _number(p) for kind, p in zip(PRICES, prices, strict=True)}
@@ -183,12 +252,13 @@ def sample_sheets(now_ms: int, cured: bool = False) -> list[Sheet]:
     """Versions in force from 30 and 10 days before `now_ms` (before that: none); cured ones replace both."""
     old, new = days_before(now_ms, 30), days_before(now_ms, 10)
     sheets = [
-        Sheet("aitronos", "v1", old, sample_sheet(), "13.2"),
-        Sheet("aitronos", "v2", new, sample_sheet(raised=True), "model-input"),
+        Sheet("aitronos", "v1", old, sample_sheet(), "13.2", sample_direct(now_ms)),
+        Sheet("aitronos", "v2", new, sample_sheet(raised=True), "model-input", sample_direct(now_ms, raised=True)),
     ]
     if cured:
-        sheets.append(Sheet("aitronos", "v1-cured", old, sample_sheet(cured=True), "13.2"))
-        sheets.append(Sheet("aitronos", "v2-cured", new, sample_sheet(raised=True, cured=True), "model-input"))
+        more = sample_direct(now_ms, cured=True), sample_direct(now_ms, raised=True, cured=True)
+        sheets.append(Sheet("aitronos", "v1-cured", old, sample_sheet(cured=True), "13.2", more[0]))
+        sheets.append(Sheet("aitronos", "v2-cured", new, sample_sheet(True, cured=True), "model-input", more[1]))
     return sheets
 
 

@@ -13,8 +13,6 @@ from aiokafka.errors import KafkaError
 from pricing.accounts import parse_account
 from pricing.book_records import publication_of
 from pricing.exchange import FxRate
-from pricing.importers.aitronos import read_aitronos
-from pricing.importers.imported import ImportOptions
 from pricing.money import number
 from pricing.times import parse_time
 from streams.admin import create_topics
@@ -24,6 +22,7 @@ from streams.reading import read_to, read_topic
 from streams.settings import Settings
 from tests.broker.processes import eventually
 from tests.oracle import Found, Oracle, Rate, Record, Sheet, account
+from tests.product import sheet_of
 from tests.usage import RawRecord, encode, usage
 from tests.usage_samples import sample_accounts, sample_rates, sample_sheets
 
@@ -50,7 +49,7 @@ async def prepare(settings: Settings, now_ms: int, *, accounts: bool = True) -> 
 async def publish_sheets(settings: Settings, now_ms: int, sheets: Iterable[Sheet]) -> None:
     """Sheets as the oracle has them."""
     for sheet in sheets:
-        publication = publication_of(_sheet(sheet), published_at=now_ms * 1_000_000, retroactive=True)
+        publication = publication_of(sheet_of(sheet), published_at=now_ms * 1_000_000, retroactive=True)
         await publish(settings, publication, now_ms * 1_000_000)
 
 
@@ -72,17 +71,6 @@ async def publish_cures(settings: Settings, now_ms: int) -> None:
 async def apply_accounts(settings: Settings, accounts: Iterable[dict[str, Any]]) -> None:
     """Accounts in their order."""
     await publish_accounts(settings, [parse_account(json.dumps(each).encode()) for each in accounts])
-
-
-def _sheet(sheet: Sheet) -> Any:
-    document = sheet.document if isinstance(sheet.document, bytes) else str(sheet.document).encode()
-    image_price: Any = sheet.image_price
-    if image_price is not None and image_price[0].isdigit():
-        image_price = number(image_price, before=12, after=24)
-    options = ImportOptions(sheet.id, sheet.version, parse_time(sheet.effective_from), image_price)
-    imported = read_aitronos(document, options)
-    assert imported.sheet is not None, imported.problems
-    return imported.sheet
 
 
 # --- raw records

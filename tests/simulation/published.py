@@ -8,12 +8,11 @@ from typing import Any
 
 from pricing.book_records import publication_bytes, publication_of
 from pricing.exchange import FxRate
-from pricing.importers.aitronos import read_aitronos
-from pricing.importers.imported import ImportOptions
 from pricing.money import number
 from pricing.times import parse_time
 from tests import oracle
 from tests.oracle import Event, Oracle
+from tests.product import sheet_of
 from tests.simulation import (
     EPOCH_MS,
 )
@@ -33,7 +32,7 @@ COST_SHEETS = {"acme": "aitronos", "openai": "unpublished"}
 @lru_cache
 def publications(cured: bool) -> list[tuple[bytes, bytes]]:
     """The sample book as keys and values of its topic; `cured`: what is published later only."""
-    made = [_imported(each) for each in sample_sheets(EPOCH_MS, cured)]
+    made = [sheet_of(each) for each in sample_sheets(EPOCH_MS, cured)]
     made += [
         FxRate(
             pair=each.pair, rate=number(str(each.rate), before=12, after=24), from_ns=parse_time(each.effective_from)
@@ -43,16 +42,6 @@ def publications(cured: bool) -> list[tuple[bytes, bytes]]:
     wrapped = [publication_of(each, published_at=EPOCH_MS * 10**6, retroactive=True) for each in made]
     rows = [(each.key.encode(), publication_bytes(each)) for each in wrapped]
     return [row for row in rows if not cured or row not in publications(False)]
-
-
-def _imported(sheet: Any) -> Any:
-    image_price = sheet.image_price
-    if image_price is not None and image_price[0].isdigit():
-        image_price = number(image_price, before=12, after=24)
-    options = ImportOptions(sheet.id, sheet.version, parse_time(sheet.effective_from), image_price)
-    imported = read_aitronos(sheet.document, options)
-    assert imported.sheet is not None, imported.problems
-    return imported.sheet
 
 
 class SharedOracle:
