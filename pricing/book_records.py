@@ -14,7 +14,7 @@ from pricing.documents import Document, Instant, document_bytes, parse_document
 from pricing.errors import InvalidDocument
 from pricing.exchange import FxRate
 from pricing.money import plain
-from pricing.sheet_review import diff_sheets
+from pricing.sheet_diff import diff_sheets
 from pricing.sheets import Sheet
 from pricing.times import format_time
 

@@ -1,4 +1,4 @@
-"""Looks at sheets for people: what changed between two of them, and what in one is probably a mistake.
+"""Looks at a sheet for people: what in it is probably a mistake.
 
 Nothing here decides whether a sheet is valid; a warning never keeps one from being published.
 """
@@ -6,83 +6,10 @@ Nothing here decides whether a sheet is valid; a warning never keeps one from be
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
 
-from pricing.documents import shown
 from pricing.money import HUNDRED, ZERO, number, plain
+from pricing.sheet_diff import leaves_of
 from pricing.sheets import Model, Sheet
-from pricing.times import format_time
-
-PERCENT_DIGITS = 2
-
-
-class Difference(NamedTuple):
-    """A field that two sheets disagree on; None where a sheet does not have it.
-
-    `percent` is the change of a number, to 2 digits after the point, half away from zero; None where the
-    old one is 0 or missing.
-    """
-
-    path: str
-    old: str | None
-    new: str | None
-    percent: str | None
-
-
-def diff_sheets(old: Sheet, new: Sheet) -> list[Difference]:
-    """Every difference, by path (`models.ftg-3.0-pro.prices.input`), provenance left out."""
-    before, after = dict(_leaves(_by_name(old), "")), dict(_leaves(_by_name(new), ""))
-    return [
-        Difference(path, _text(before.get(path)), _text(after.get(path)), _change(before.get(path), after.get(path)))
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
-
-
-def _by_name(sheet: Sheet) -> dict[str, Any]:
-    fields = sheet.model_dump(exclude={"source", "models"}, exclude_none=True)
-    fields["effective_from"] = format_time(sheet.effective_from)
-    fields["models"] = {model.label: _model_fields(model) for model in sheet.models}
-    return fields
-
-
-def _model_fields(model: Model) -> dict[str, Any]:
-    fields = model.model_dump(exclude={"key"}, exclude_none=True)
-    for case, dumped in zip(model.cases, fields.get("cases", ()), strict=True):
-        dumped["when"] = case.when.model_dump(mode="json", exclude_none=True)  # with its instants as text
-    return fields
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | Decimal]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
-    elif isinstance(value, list | tuple):
-        if value:
-            yield path, ", ".join(value)
-    else:
-        yield path, value if isinstance(value, Decimal | str) else shown(value)
-
-
-def _text(value: str | Decimal | None) -> str | None:
-    return plain(value) if isinstance(value, Decimal) else value
-
-
-def _change(old: str | Decimal | None, new: str | Decimal | None) -> str | None:
-    if not (isinstance(old, Decimal) and isinstance(new, Decimal) and old):
-        return None
-    # A quotient may have no end, so this one number is cut; in integers, which money's arithmetic need not
-    # allow.
-    old_over, old_under = old.as_integer_ratio()
-    new_over, new_under = new.as_integer_ratio()
-    over = (new_over * old_under - old_over * new_under) * 100 * 10**PERCENT_DIGITS
-    under = old_over * new_under
-    steps = (2 * abs(over) + under) // (2 * under)
-    whole, rest = divmod(steps, 10**PERCENT_DIGITS)
-    return f"{'-' if over < 0 and steps else ''}{whole}.{rest:0{PERCENT_DIGITS}d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +142,7 @@ def _outside(path: str, value: Decimal | None, usual: _Usual) -> Iterator[str]:
 
 
 def _zeros(sheet: Sheet) -> Iterator[str]:
-    for path, value in _leaves(_by_name(sheet), ""):
+    for path, value in leaves_of(sheet).items():
         allowed = path.startswith(("tiers.", "code_execution.cpu_free", "code_execution.memory_free", "markup"))
         if isinstance(value, Decimal) and not value and not allowed:
             yield f"{path}: is 0, so it costs nothing; a price that is not known is left out"

@@ -180,13 +180,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(one_line(error))
 
 
-def print_rows(rows: Iterable[Mapping[str, Any]], *, json: bool, columns: Sequence[str]) -> None:
+def print_rows(rows: Iterable[Mapping[str, Any]], *, json: bool, columns: Sequence[str], heading: bool = True) -> None:
     """Rows as one JSON object a line, whole, or as a table of `columns`."""
     if json:
         for row in rows:
             click.echo(json_format.dumps(row, ensure_ascii=False))
         return
-    table = [list(columns), *([_cell(row.get(column)) for column in columns] for row in rows)]
+    table = [*([list(columns)] if heading else []), *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
     for line in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

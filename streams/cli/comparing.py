@@ -1,35 +1,129 @@
 """`sheets diff` and `sheets estimate`: what changed between two sheets, and what a known quantity costs."""
 
 from decimal import Decimal
+from typing import Any
 
 import click
 
 from pricing.estimates import estimate, total_of
-from pricing.money import plain
+from pricing.importers import IMPORTERS, OWN_FORMAT
+from pricing.money import number, plain
 from pricing.rating import Missing
-from pricing.sheet_review import diff_sheets
-from streams.cli.common import Command, fail, print_rows, with_settings
-from streams.cli.finding import any_sheet
+from pricing.sheet_diff import PERCENT_DIGITS, Comparison, Difference, called_as, compare, diff_sheets, of_provider
+from pricing.sheets import Sheet
+from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
+from streams.cli.finding import ALWAYS, any_sheet
 from streams.cli.publishing import QUANTITY, json_option
 from streams.settings import Settings
+
+_NAMES_MAX = 10
 
 
 @click.command("diff", cls=Command)
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
+@click.option(
+    "--format",
+    "forms",
+    type=click.Choice([*IMPORTERS, OWN_FORMAT]),
+    multiple=True,
+    help="The documents' format [told from each]; twice: of OLD, then of NEW.",
+)
+@click.option(
+    "--provider",
+    "providers",
+    metavar="NAME",
+    multiple=True,
+    help="Only this provider's models, by their names; twice: as OLD calls it, then as NEW does.",
+)
+@click.option("--prices", "only_prices", is_flag=True, help="Only prices, of models that both have.")
 @json_option
 @with_settings
-def compare_sheets(settings: Settings, old: str, new: str, json: bool) -> None:
-    """Show what differs between two sheets, each a file, a URL or a published ID@VERSION."""
-    sheets_ = [any_sheet(settings, name) for name in (old, new)]
-    rows = [
-        {**one._asdict(), "percent": None if one.percent is None else f"{one.percent} %"}
-        for one in diff_sheets(*sheets_)
-    ]
-    if rows or json:
-        print_rows(rows, json=json, columns=["path", "old", "new", "percent"])
+def compare_sheets(settings: Settings, /, old: str, new: str, only_prices: bool, json: bool, **how: Any) -> None:
+    """Show which models differ between two sheets, and by how much.
+
+    Each is a file or a URL, in any format, or a published ID or ID@VERSION. Models of two formats or providers are the
+    same where they share a name. Without --json a model that only one has is not listed price by price.
+    """
+    forms, providers = _one_for_each("format", how["forms"]), _one_for_each("provider", how["providers"])
+    before, after = _unnamed(any_sheet(settings, old, forms[0]), any_sheet(settings, new, forms[1]))
+    is_one_source = (before.source and before.source.format) == (after.source and after.source.format)
+    if providers[0] is not None and providers[1] is not None:
+        before, after, is_one_source = of_provider(before, providers[0]), of_provider(after, providers[1]), False
+    if not is_one_source:
+        after = called_as(after, before)
+    found = compare(before, after)
+    if only_prices:
+        found = found.of_prices()
+    if json:
+        differences = found.differences() if only_prices else diff_sheets(before, after)
+        print_rows(map(_row, differences), json=True, columns=())
     else:
-        click.echo("no differences")
+        _print_comparison(found)
+
+
+def _one_for_each(name: str, given: tuple[str, ...]) -> tuple[str | None, str | None]:
+    if len(given) > 2:
+        raise click.UsageError(f"--{name} is given once for both, or twice")
+    return (given[0], given[-1]) if given else (None, None)
+
+
+def _unnamed(old: Sheet, new: Sheet) -> tuple[Sheet, Sheet]:
+    """A foreign document says neither id nor version nor start: then those are not compared."""
+    if ALWAYS not in (old.effective_from, new.effective_from):
+        return old, new
+    unnamed = {"id": "unnamed", "version": "unnamed", "effective_from": ALWAYS}
+    return old.model_copy(update=unnamed), new.model_copy(update=unnamed)
+
+
+def _row(one: Difference) -> dict[str, str | None]:
+    return {**one._asdict(), "percent": None if one.percent is None else f"{one.percent} %"}
+
+
+def _print_comparison(found: Comparison) -> None:
+    for label, differences in {"": found.fields, **found.models}.items():
+        if differences:
+            click.echo(printable(f"models.{label}" if label else "sheet"))
+            rows = [
+                _row(one)
+                | {"field": "  " + one.path.removeprefix(f"models.{label}.")}
+                | {"change": f"{one.old or '–'} → {one.new or '–'}"}
+                for one in differences
+            ]
+            print_rows(rows, json=False, columns=["field", "change", "percent"], heading=False)
+    for name, labels in (("old", found.only_old), ("new", found.only_new)):
+        if labels:
+            more = f" and {len(labels) - _NAMES_MAX:,} more" if len(labels) > _NAMES_MAX else ""
+            click.echo(printable(f"only in the {name} one: {', '.join(labels[:_NAMES_MAX])}{more}"))
+    click.echo(_summary(found))
+
+
+def _summary(found: Comparison) -> str:
+    """How many models differ, and the numbers that changed most."""
+    differing = sum(1 for differences in found.models.values() if differences)
+    if not (differing or found.fields or found.only_old or found.only_new):
+        return f"no differences in {counted(len(found.models), 'model')}"
+    changes = sorted(
+        (number(one.percent, before=60, after=PERCENT_DIGITS), one.path)
+        for one in found.differences()
+        if one.percent is not None
+    )
+    fell = sum(1 for percent, _ in changes if percent < 0)
+    most = (
+        [
+            f"{count:,} {verb}, most {path} by {plain(percent)} %"
+            for count, verb, (percent, path) in ((len(changes) - fell, "rose", changes[-1]), (fell, "fell", changes[0]))
+            if count
+        ]
+        if changes
+        else []
+    )
+    parts = [
+        f"{counted(len(found.models), 'model')} in both, of which {differing:,} differ",
+        *most,
+        f"{len(found.only_old):,} only in the old one, {len(found.only_new):,} only in the new one",
+    ]
+    return "; ".join(parts)
 
 
 @click.command("estimate", cls=Command)

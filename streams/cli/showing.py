@@ -10,7 +10,7 @@ from pricing.importers import IMPORTERS, OWN_FORMAT
 from pricing.kinds import TOKEN_KINDS
 from pricing.money import plain
 from pricing.price_table import ModelPrice, model_prices
-from pricing.sheet_review import diff_sheets
+from pricing.sheet_diff import diff_sheets
 from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
 from streams.cli.common import Command, fail, print_rows, printable, with_settings

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.errors import InvalidDocument
-from pricing.sheet_review import Difference, diff_sheets, warnings
+from pricing.sheet_diff import Difference, diff_sheets
+from pricing.sheet_review import warnings
 from pricing.sheets import Model, Sheet, Tier, UnitPrice, parse_sheet, sheet_bytes
 from pricing.times import parse_time
 
