@@ -8,11 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from msgspec import UNSET
 
-from pricing.events import CodeExecutionUsage, ConnectorToolUsage, ImageUsage, ModelUsage
+from pricing.events import CodeExecutionUsage, ConnectorToolUsage, ImageUsage, ModelUsage, ResponseUsage
 from pricing.money import plain
-from pricing.rating import find_model
+from pricing.rating import find_model, priority_of
 from pricing.sheets import Sheet
 
 Factor = tuple[Decimal | None, str]
@@ -21,7 +20,9 @@ Factor = tuple[Decimal | None, str]
 def explain(usage: Any, sheet: Sheet, written: bytes) -> str:
     """A paragraph about a priced event: the usage as it was read, the sheet, and the `data` of the priced event."""
     data = orjson.loads(written)
-    return "\n".join([*_head(data), "", *_lines(usage, sheet, data), "", *_sums(data), *_conversions(data)])
+    return "\n".join(
+        [*_head(data), *_response(usage), "", *_lines(usage, sheet, data), "", *_sums(data), *_conversions(data)]
+    )
 
 
 def _head(data: Mapping[str, Any]) -> Iterator[str]:
@@ -30,6 +31,16 @@ def _head(data: Mapping[str, Any]) -> Iterator[str]:
     discount = f"{tier['id']}: − {tier['discount_percentage']} %" if tier else "list prices"
     place = f"{data['organization']} / {data['project']}"
     yield f"  {place}, item {data['item']}, sheet {sheet['id']} {sheet['version']}, {discount}"
+
+
+def _response(usage: Any) -> Iterator[str]:
+    """What a response says of itself, which is not on the priced event."""
+    if type(usage) is ResponseUsage:
+        used = usage.response
+        said = {"served tier": used.service_tier, "region": used.region}
+        counts = [f"{count} {kind}" for kind, count in (*used.tokens.items(), *used.units.items())]
+        parts = [f"surface {usage.surface}", *(f"{name} {text}" for name, text in said.items() if text), *counts]
+        yield f"  {', '.join(parts)}"
 
 
 def _lines(usage: Any, sheet: Sheet, data: Mapping[str, Any]) -> Iterator[str]:
@@ -64,7 +75,7 @@ def _amount(quantity: str, unit: str) -> str:
 def _factors(usage: Any, sheet: Sheet, line: Mapping[str, Any]) -> list[Factor]:
     """What a unit of the line's quantity consumes is the product of these."""
     kind = type(usage)
-    if kind is ModelUsage:
+    if kind is ModelUsage or kind is ResponseUsage:
         return _model_factors(usage, sheet, line["meter"])
     if kind is ImageUsage:
         return [(sheet.image_operations.get(usage.operation), usage.operation), _priority(usage, sheet)]
@@ -91,7 +102,7 @@ def _model_factors(usage: Any, sheet: Sheet, meter: str) -> list[Factor]:
 
 
 def _priority(usage: Any, sheet: Sheet) -> Factor:
-    name = "default" if usage.priority is UNSET else usage.priority
+    name = priority_of(usage)
     return sheet.priorities.get(name), f"priority {name}"
 
 
