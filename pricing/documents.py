@@ -221,11 +221,13 @@ def read_json(value: bytes, *, name: str, bytes_max: int = DOCUMENT_BYTES_MAX) -
 class _Pairs(dict[str, Any]):
     """A JSON object that remembers which of its keys came more than once."""
 
+    __slots__ = ("twice",)
+
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.twice: list[str] = []
+        self.twice: tuple[str, ...] = ()
         if len(self) < len(pairs):
-            self.twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+            self.twice = tuple(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -241,6 +243,8 @@ def _flaws(document: object) -> Iterator[str]:
         if isinstance(value, dict | list) and len(path) >= DEPTH_MAX:
             yield _TOO_DEEP
             return
+        if not value:
+            continue
         inside: list[tuple[object, tuple[str | int, ...]]] = []
         if isinstance(value, _Pairs):
             yield from (f"{path_text((*path, key))}: the key appears twice" for key in value.twice)

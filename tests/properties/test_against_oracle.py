@@ -44,6 +44,7 @@ from tests.usage_samples import (
     Literal,
     dumps,
     sample_accounts,
+    sample_direct,
     sample_rates,
     sample_sheet,
     sample_sheets,
@@ -70,6 +71,15 @@ RATES = st.sampled_from(["1", "1.1234", "0.000000000000000000000001", "999999999
 PERHAPS = st.sampled_from([True] * 9 + [False])
 START, LATER = "2026-11-01T00:00:00Z", "2026-11-22T10:00:00Z"
 
+CHAT = (
+    '{"model":"gpt-4o","service_tier":"priority","usage":{"prompt_tokens":1203,"completion_tokens":150,'
+    '"prompt_tokens_details":{"cached_tokens":200},"completion_tokens_details":{"reasoning_tokens":49}}}'
+)
+MESSAGE = (
+    '{"model":"sonnet","usage":{"input_tokens":199999,"cache_read_input_tokens":2,"output_tokens":5,'
+    '"service_tier":"standard","inference_geo":"global","server_tool_use":{"web_search_requests":2}}}'
+)
+
 LINES = [
     "a ftg-3.0-pro in=1000 cached=200 created=3 out=50",
     "a ftg-3.0-pro in=1000000000000000 out=1 priority=high",
@@ -84,6 +94,22 @@ LINES = [
     "a connector:git/hub executions=3 billable=no",
     "a terminal egress_bytes=1 cpu_seconds=0.000000000000000001 storage_gb_days=1000000000000000",
     "a terminal gpu_seconds=0 ram_gb_seconds=1.5",
+    "a gpt-4o in=3 out=4 provider=openai service_tier=priority region=eu-1",
+    "a gpt-4o-latest in=1000000000000000 out=1 service_tier=batch priority=none",
+    "a ft:gpt-4o-mini:x cached=1 input_audio=2 billable=no",
+    "a claude-sonnet-4-5-20250929 in=200000 cached=1 out=7",
+    "a sonnet created=9 out=7 region=us seconds=0",
+    "a gemini-2.5-pro in=1000000000000000 out=1000 cached=3",
+    "a gemini-2.5-pro in=501 out=101 at=2026-11-22T16:30:00+05:00",
+    "a gemini-2.5-pro in=3 out=101 at=2026-11-22T00:29:59.999999999Z",
+    "a units:video second=0.000000000000000001 image=1000000000000000 image/hd/1024x1024=2",
+    "a units:fal-ai/video request=2 image=1 region=eu-1 billable=no",
+    f"a response:openai.chat_completions provider=openai body={CHAT}",
+    f"a response:openai.chat_completions model=claude-sonnet-4-5 body={CHAT}",
+    f"a response:openai.chat_completions model=ftg-3.0-euro body={CHAT}",
+    f"a response:openai.chat_completions model=ftg-embed service_tier=batch body={CHAT}",
+    f"a response:anthropic.messages body={MESSAGE}",
+    f"a response:anthropic.messages model=gpt-4o-latest region=us body={MESSAGE}",
 ]
 
 
@@ -117,12 +143,36 @@ def documents(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def directs(draw: st.DrawFn) -> bytes:
+    """The models beside it with every price drawn anew, some left out, and any markup."""
+    found = json.loads(sample_direct(NOW_MS))
+
+    def redraw(prices: dict[str, str]) -> dict[str, str]:
+        return {name: in_own_form(draw(PLAIN)) for name in prices if draw(PERHAPS)}
+
+    for model in found["models"]:
+        for part in (model, *model.get("cases", ())):
+            part |= {name: redraw(part[name]) for name in ("prices", "units") if name in part}
+            bands = {kind: each for kind, each in part.get("bands", {}).items() if kind in part["prices"]}
+            for band in (band for each in bands.values() for band in each):
+                band["price"] = in_own_form(draw(PLAIN))
+            part |= {"bands": bands} if bands or "bands" in part else {}
+    markup = draw(st.sampled_from([None, "0", "12.5", "0.000000000000000000000001"]))
+    return json.dumps(found | ({} if markup is None else {"markup_percentage": markup})).encode()
+
+
+def in_own_form(number: str) -> str:
+    """A price as our own sheets have it: plain."""
+    return oracle.plain(Fraction(number))
+
+
+@st.composite
 def books(draw: st.DrawFn) -> tuple[list[oracle.Sheet], list[oracle.Rate], dict[str, Any], Settings]:
     """Sheets, rates, an account and settings."""
     images = st.sampled_from([None, "13.2", "0", "model-input", "model-output"])
     starts = st.sampled_from([START, START, LATER, "2026-11-22T10:00:00.000000001Z"])
     sheets = [
-        oracle.Sheet("aitronos", f"v{number}", draw(starts), draw(documents()), draw(images))
+        oracle.Sheet("aitronos", f"v{number}", draw(starts), draw(documents()), draw(images), draw(directs()))
         for number in range(draw(st.integers(1, 2)))
     ]
     pairs = st.sampled_from(["CHF/USD", "EUR/USD", "USD/CHF", "CHF/EUR", "USD/EUR", "EUR/CHF"])
