@@ -2,25 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from streams import web
+from streams import limits
 from streams.errors import Refused
-from streams.fetching_fal import HOST as FAL_HOST
-from streams.fetching_fal import fetch_fal
+from streams.limits import PATIENCE, Patience, Progress, refuse_large, untold
 from streams.settings import Settings
-from streams.web import (
-    PATIENCE,
-    Patience,
-    Progress,
-    Secrets,
-    Site,
-    header_text,
-    location_of,
-    parse_url,
-    refuse_large,
-    untold,
-)
+
+if TYPE_CHECKING:
+    from streams.web import Secrets
 
 FAL = "fal"
 
@@ -51,6 +41,11 @@ def fetch(
         raise Refused(f"{place}: endpoints are asked for at a URL of format {FAL} only")
     if not is_url:
         return _read_file(place)
+    # The HTTP client takes a tenth of a second to load, which whoever reads a file need not wait for.
+    from streams.fetching_fal import HOST as FAL_HOST
+    from streams.fetching_fal import fetch_fal
+    from streams.web import Site, location_of, parse_url
+
     url = parse_url(place)
     if form == FAL or (form is None and url.host == FAL_HOST):
         return Fetched(fetch_fal(url, endpoints, settings, patience, progress=progress), location_of(url))
@@ -62,15 +57,17 @@ def _read_file(place: str) -> Fetched:
     path = Path(place)
     try:
         with path.open("rb") as file:
-            value = file.read(web.SIZE_BYTES_MAX + 1)
+            value = file.read(limits.SIZE_BYTES_MAX + 1)
     except OSError as error:
         raise Refused(f"{place} cannot be read: {error.strerror}") from None
-    refuse_large(len(value), web.SIZE_BYTES_MAX, place)
+    refuse_large(len(value), limits.SIZE_BYTES_MAX, place)
     # A name may have bytes that are no text, which JSON cannot carry.
     return Fetched(value, path.name.encode(errors="replace").decode())
 
 
-def _secrets(settings: Settings) -> Secrets:
+def _secrets(settings: Settings) -> "Secrets":
+    from streams.web import Secrets, header_text
+
     given = {
         "authorization": ("import_bearer_token", "Bearer ", settings.import_bearer_token),
         "x-api-key": ("import_api_key", "", settings.import_api_key),

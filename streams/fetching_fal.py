@@ -11,8 +11,9 @@ import httpx
 import msgspec
 
 from streams.errors import Refused
+from streams.limits import PATIENCE, Patience, Progress, untold
 from streams.settings import Settings
-from streams.web import PATIENCE, Patience, Progress, Secrets, Site, header_text, untold
+from streams.web import Secrets, Site, header_text
 
 ENDPOINTS_PER_REQUEST = 50
 REQUESTS_MAX = 1_000

@@ -6,10 +6,7 @@ clients do not come back together. Everything else that is no 200 ends it with o
 
 import ipaddress
 import json
-import random
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -17,32 +14,9 @@ from typing import NamedTuple, Self
 import httpx
 from pydantic import SecretStr
 
+from streams import limits
 from streams.errors import Refused
-
-SIZE_BYTES_MAX = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a server may take, how often it is asked, and the clock: tests have one that does not wait."""
-
-    tries: int = 5
-    backoff_s: float = 1.0
-    silence_s: float = 20.0
-    total_s: float = 300.0
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-
-
-PATIENCE = Patience()
-
-Progress = Callable[[int, int | None], None]
-"""Told how much has come so far, and of how much, where that is known."""
-
-
-def untold(_done: int, _total: int | None) -> None:
-    """Nobody is waiting."""
+from streams.limits import PATIENCE, Patience, Progress, refuse_large, untold
 
 
 class Secrets(NamedTuple):
@@ -90,7 +64,7 @@ class Site:
         self._patience = patience
         self._progress = progress
         self._until = patience.now() + patience.total_s
-        self._bytes_left = SIZE_BYTES_MAX
+        self._bytes_left = limits.SIZE_BYTES_MAX
         self._client = httpx.Client(
             timeout=httpx.Timeout(patience.silence_s, connect=min(10.0, patience.silence_s)),
             # A proxy for the machine itself would only see the secret.
@@ -164,12 +138,6 @@ class Site:
                 raise Refused(f"{self.location} took longer than {self._patience.total_s:g} s")
         self._bytes_left -= len(value)
         return bytes(value)
-
-
-def refuse_large(size_bytes: int, allowed_bytes: int, place: str) -> None:
-    """Raises Refused for what is larger than allowed."""
-    if size_bytes > allowed_bytes:
-        raise Refused(f"{place} has more than {SIZE_BYTES_MAX // 1024 // 1024} MiB")
 
 
 def _is_loopback(host: str) -> bool:

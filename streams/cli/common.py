@@ -3,7 +3,6 @@
 Exit codes: 0; 1 with one line on stderr; 2 for wrong usage; 130 after Ctrl-C.
 """
 
-import asyncio
 import functools
 import importlib
 import json as json_format
@@ -168,6 +167,8 @@ def fail(message: str) -> NoReturn:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end. Whatever the operator or the cluster caused ends the program with one line."""
+    import asyncio
+
     from streams.kafka_errors import KNOWN, one_line
 
     # The clients log at ERROR what they then raise; the one line says it.

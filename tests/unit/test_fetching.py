@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from streams import web
+from streams import limits
 from streams.errors import Refused
 from streams.fetching import Fetched, fetch
+from streams.limits import Patience
 from streams.settings import Settings
-from streams.web import Patience
 
 ANONYMOUS = Settings()
 SECRETIVE = Settings(import_bearer_token=SecretStr("t0ken"), import_api_key=SecretStr("k3y"))
@@ -124,10 +124,10 @@ def test_what_is_too_large_or_too_slow_is_not_read_on(
     """The bounds hold for files and answers."""
     path = tmp_path / "sheet.json"
     path.write_bytes(b"[1]")
-    monkeypatch.setattr(web, "SIZE_BYTES_MAX", 1)
+    monkeypatch.setattr(limits, "SIZE_BYTES_MAX", 1)
     for place in (str(path), f"{server}/open"):
         with pytest.raises(Refused, match="has more than"):
             fetch(place, ANONYMOUS)
-    monkeypatch.setattr(web, "SIZE_BYTES_MAX", 100)
+    monkeypatch.setattr(limits, "SIZE_BYTES_MAX", 100)
     with pytest.raises(Refused, match="took longer than -1 s"):
         fetch(f"{server}/open", ANONYMOUS, patience=Patience(total_s=-1))

@@ -17,12 +17,12 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from pricing.importers import ImportOptions, read_any
-from streams import fetching_fal, web
+from streams import fetching_fal, limits
 from streams.cli import main
 from streams.errors import Refused
 from streams.fetching import Fetched, fetch
+from streams.limits import Patience
 from streams.settings import Settings
-from streams.web import Patience
 
 ANONYMOUS = Settings()
 SECRETIVE = Settings(
@@ -297,7 +297,7 @@ def test_new_cursors_without_end_are_not_followed(fal: Fal, monkeypatch: pytest.
 
 def test_all_pages_together_have_one_limit_of_size(fal: Fal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sheet may not have more anyway."""
-    monkeypatch.setattr(web, "SIZE_BYTES_MAX", 2 * len(json.dumps(page("a", cursor="0"))) + 1)
+    monkeypatch.setattr(limits, "SIZE_BYTES_MAX", 2 * len(json.dumps(page("a", cursor="0"))) + 1)
     fal.answers = lambda number, asked: Answer(body=page("a", cursor=str(number)))
     assert refusal(fal, "a") == "has more than 0 MiB"
     assert len(fal.asked) == 3

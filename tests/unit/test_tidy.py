@@ -60,7 +60,7 @@ CLOCKS = {
     "streams/embedded_kafka.py": "deadlines of a child process",
     "streams/reading.py": "a deadline",
     "streams/task.py": "commit interval, backoff, durations for metrics",
-    "streams/web.py": "a deadline, and the time between tries",
+    "streams/limits.py": "a deadline, and the time between tries",
     "streams/worker.py": "liveness",
 }
 CLOCK_CALLS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
