@@ -55,7 +55,7 @@ def price(event: Event, book: Book, account: Account | None) -> Priced:
     if terms.rates.no_multiplier and any(quantities.values()):
         _refuse_priority(data, quantities, terms)
     cost = _cost(event, Rated(terms, quantities), segment, policy) if policy.cost_sheets else None
-    known_cost = cost if isinstance(cost, Cost) else None
+    known_cost = None if cost is None or isinstance(cost, NoCost) else cost
     amounts = amounts_text(quantities, terms, is_billable, policy, known_cost)
     if terms.tier_is_unknown:
         raise Missing(Unpriced.UNKNOWN_TIER, f"tier {terms.tier_id} on sheet {policy.default_sheet}")

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import add
-from types import NoneType
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -94,14 +93,15 @@ class Tally:
 
     def __init__(self, report_currencies: tuple[str, ...]) -> None:
         self._report_currencies = report_currencies
-        self._leaves: dict[tuple[str, str, int, str, bool, Terms, type], _Leaf] = {}
+        self._leaves: dict[tuple[str, str, int, str, bool, Terms, type | None], _Leaf] = {}
 
     def add(self, priced: Priced) -> None:
         """Count one priced event."""
         data = priced.event.data
         at = priced.event.at
-        hour = at - at % HOUR_NS
-        key = (data.organization, data.project, hour, priced.item, priced.billable, priced.terms, type(priced.cost))
+        cost = priced.cost
+        kind = None if cost is None else type(cost)
+        key = (data.organization, data.project, at - at % HOUR_NS, priced.item, priced.billable, priced.terms, kind)
         leaf = self._leaves.get(key)
         if leaf is None:
             leaf = self._leaves[key] = _Leaf()
@@ -110,18 +110,18 @@ class Tally:
         for name, quantity in priced.quantities.items():
             quantities[name] = quantities.get(name, 0) + quantity
         if data.provider_cost is not UNSET:
-            cost = data.provider_cost
-            leaf.provider_cost[cost.currency] = leaf.provider_cost.get(cost.currency, ZERO) + cost.amount
-        if isinstance(priced.cost, Cost):
-            leaf.add_cost(priced.cost)
+            billed = data.provider_cost
+            leaf.provider_cost[billed.currency] = leaf.provider_cost.get(billed.currency, ZERO) + billed.amount
+        if cost is not None and not isinstance(cost, NoCost):
+            leaf.add_cost(cost)
 
     def sums(self) -> Iterator[tuple[TotalKey, Sums]]:
         """What the batch adds to every total that it touches, hours and items first."""
         hours: dict[tuple[str, str, int, str | None], Sums] = {}
-        for (organization, project, hour, item, billable, terms, cost_type), leaf in self._leaves.items():
+        for (organization, project, hour, item, billable, terms, kind), leaf in self._leaves.items():
             sums = leaf.sums(billable, terms, self._report_currencies)
-            if cost_type is not NoneType:
-                sums = leaf.with_costs(sums, cost_type, self._report_currencies)
+            if kind is not None:
+                sums = leaf.with_costs(sums, kind, self._report_currencies)
             _into(hours, (organization, project, hour, item), sums)
             _into(hours, (organization, project, hour, None), sums)
         for window in WINDOWS:
