@@ -29,12 +29,13 @@ from tests.properties.test_against_oracle import (
     TOPICS,
     World,
     books,
+    directs,
     documents,
     policy_of,
     product_answer,
 )
 from tests.usage import NOW_MS, as_records, encode, stream, usage
-from tests.usage_samples import days_before, sample_accounts, sample_rates, sample_sheet, sample_sheets
+from tests.usage_samples import days_before, sample_accounts, sample_direct, sample_rates, sample_sheet, sample_sheets
 
 COST_SHEETS = {"acme": "costs", "openai": "aitronos", "gone": "unpublished"}
 PROVIDERS = ["", " provider=acme", " provider=openai", " provider=gone", " provider=other"]
@@ -51,15 +52,18 @@ def made(line: str, provider: str, billed: str | None, number: int = 0) -> dict[
 
 
 @settings(max_examples=100)
-@given(books(), documents(), st.sampled_from([START, LATER]), st.lists(USAGE, min_size=1, max_size=4))
+@given(
+    books(), st.tuples(documents(), directs()), st.sampled_from([START, LATER]), st.lists(USAGE, min_size=1, max_size=4)
+)
 def test_every_cost_is_what_the_usage_lists_at_on_the_cost_sheet(
-    found: Any, costs: bytes, start: str, used: list[Any]
+    found: Any, costs: tuple[bytes, bytes], start: str, used: list[Any]
 ) -> None:
     """Or there is none, and the price is the same as without cost sheets."""
     sheets, rates, accounts, chosen = found
-    sheets = [*sheets, oracle.Sheet("costs", "c", start, costs, "0.25")]
+    sheets = [*sheets, oracle.Sheet("costs", "c", start, costs[0], "0.25", costs[1])]
     asked = Settings(chosen.sheets, chosen.report_currencies, chosen.require_account, cost_sheets=COST_SHEETS)
     judge = Oracle(sheets, rates, accounts, asked)
+    at_cost = Oracle(sheets, rates, {}, Settings(COST_SHEETS, chosen.report_currencies))
     plain_book, book = (book_of(sheets, rates, policy) for policy in (policy_of(chosen), with_costs(asked)))
     for line, provider, billed in used:
         value, _ = encode(made(line, provider, billed), ())
@@ -73,6 +77,8 @@ def test_every_cost_is_what_the_usage_lists_at_on_the_cost_sheet(
         assert differences(expected, answer) == [], line
         assert differences(without, stripped(answer)) == [], line
         assert_margins(answer)
+        if "cost" in answer:
+            assert_lines(answer, at_cost.price(verdict))
 
 
 def with_costs(found: Settings) -> Policy:
@@ -108,6 +114,20 @@ def assert_margins(answer: dict[str, Any]) -> None:
         assert Fraction(amounts["margin"]) == Fraction(amounts["due"]) - Fraction(amounts["cost"])
 
 
+def assert_lines(answer: dict[str, Any], cost: Any) -> None:
+    """All tokens are in lines, so what they cost is too; of the rest, what has a line on both sheets."""
+    meters = {line["meter"] for line in answer["lines"]}
+    wanted: dict[str, Fraction] = {}
+    for line in cost["lines"]:
+        if line.get("unit") == "token" or line["meter"] in meters:
+            wanted[line["currency"]] = wanted.get(line["currency"], Fraction(0)) + Fraction(line["list"])
+    found: dict[str, Fraction] = {}
+    for line in answer["lines"]:
+        if "cost" in line:
+            found[line["cost_currency"]] = found.get(line["cost_currency"], Fraction(0)) + Fraction(line["cost"])
+    assert {c: amount for c, amount in found.items() if amount} == {c: amount for c, amount in wanted.items() if amount}
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 2**32), st.lists(st.lists(USAGE, min_size=1, max_size=8), min_size=1, max_size=3))
 def test_totals_have_the_costs_of_their_events(seed: int, batches: list[list[Any]]) -> None:
@@ -139,7 +159,8 @@ def test_totals_have_the_costs_of_their_events(seed: int, batches: list[list[Any
 
 def costed_sheets(cured: bool = False) -> list[oracle.Sheet]:
     """The sample sheets, and one with costs: in force later than prices are, without a price of images."""
-    costs = oracle.Sheet("costs", "c1", days_before(NOW_MS, 8), sample_sheet(raised=True))
+    direct = sample_direct(NOW_MS)
+    costs = oracle.Sheet("costs", "c1", days_before(NOW_MS, 8), sample_sheet(raised=True), direct=direct)
     return [*sample_sheets(NOW_MS, cured), costs]
 
 
