@@ -14,7 +14,7 @@ from pricing.sheets import Sheet
 from pricing.times import format_time
 
 PERCENT_DIGITS = 2
-PRICES = ("prices", "bands", "units", "cases")
+_PRICES = ("prices", "bands", "units", "cases")
 
 Leaf = str | Decimal
 Leaves = Mapping[str, Leaf]
@@ -46,9 +46,9 @@ class Comparison(NamedTuple):
         return [*self.fields, *(one for each in self.models.values() for one in each)]
 
     def of_prices(self) -> "Comparison":
-        """The same without names and everything else that is no price of a model."""
+        """The same with nothing but prices that both have: what only one source lists is not dearer or cheaper."""
         models = {
-            label: [one for one in each if one.path.removeprefix(f"models.{label}.").startswith(PRICES)]
+            label: [one for one in each if one.old and one.new and _is_price(one.path.removeprefix(f"models.{label}."))]
             for label, each in self.models.items()
         }
         return self._replace(fields=[], models=models)
@@ -118,7 +118,7 @@ def _model_leaves(model: Model) -> dict[str, Leaf]:
 
 
 def _model_fields(model: Model) -> dict[str, Any]:
-    fields = model.model_dump(exclude={"key", *PRICES}, exclude_none=True)
+    fields = model.model_dump(exclude={"key", *_PRICES}, exclude_none=True)
     fields |= _price_fields(model)
     if model.cases:
         fields["cases"] = "; ".join(case.when.label for case in model.cases)  # the first that holds counts
@@ -140,6 +140,10 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Leaf]]:
             yield path, ", ".join(value)
     else:
         yield path, value if isinstance(value, Decimal | str) else shown(value)
+
+
+def _is_price(path: str) -> bool:
+    return path.startswith(("prices.", "bands.", "units.", "cases["))
 
 
 def _differences(before: Leaves, after: Leaves) -> list[Difference]:

@@ -51,6 +51,12 @@ class Surface:
     iterations: str | None = None
     models: Mapping[str, "Surface"] = field(default_factory=dict)
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of a body that are read; a producer may leave out all others."""
+        paths = (self.model, self.usage, *self.tiers, self.region)
+        return tuple(dict.fromkeys(path.split(".")[0] for path in paths if path))
+
 
 # --- the shape of OpenAI, which many have taken over, not always with its meaning
 

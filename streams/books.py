@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from pricing.book import Book, Policy
 from pricing.book_records import Publication, parse_publication
 from pricing.errors import InvalidDocument
+from pricing.times import format_time
 from streams.clients import Clients, stop
 from streams.errors import Refused
 from streams.kafka_errors import TROUBLE, classify
@@ -100,7 +101,7 @@ class Books:
             cured.add("fx" if publication.kind == "fx" else f"sheet/{publication.id}")
             if publication.sheet is not None:
                 self._metrics.book_info.labels(publication.id, publication.version).set(1)
-            log.info("books: %s counts from %s on", publication.name, publication.from_ns)
+            log.info("books: %s counts from %s on", publication.name, format_time(publication.from_ns))
         if cured:
             self.current = book
             self._published(cured)

@@ -130,8 +130,7 @@ def response_event(body: bytes, surface: str, used: Mapping[str, str], at_ns: in
         raise Refused(f"a response has to be a JSON object: {error}") from None
     response = msgspec.Raw(body)
     if len(body) > _RESPONSE_BYTES_MAX and surface in SURFACES:
-        row = SURFACES[surface]
-        read = {path.split(".")[0] for path in (row.model, row.usage, row.region, *row.tiers) if path}
+        read = SURFACES[surface].members
         response = msgspec.Raw(msgspec.json.encode({name: raw for name, raw in members.items() if name in read}))
     data = {"organization": "any", "project": "any", **used, "surface": surface, "response": response}
     envelope = {"specversion": "1.0", "id": "response", "source": "by-hand", "type": "ai.usage.response.v1"}

@@ -36,7 +36,7 @@ _NAMES_MAX = 10
     multiple=True,
     help="Only this provider's models, by their names; twice: as OLD calls it, then as NEW does.",
 )
-@click.option("--prices", "only_prices", is_flag=True, help="Only prices, of models that both have.")
+@click.option("--prices", "only_prices", is_flag=True, help="Only prices that both have.")
 @json_option
 @with_settings
 def compare_sheets(settings: Settings, /, old: str, new: str, only_prices: bool, json: bool, **how: Any) -> None:

@@ -64,6 +64,7 @@ def totals(
         "synapses",
         "neurons",
         "due",
+        *(name for name in ("cost", "margin") if any(name in row for row in rows)),
         "converted",
     ]
     print_rows(rows if json else map(_short, rows), json=json, columns=columns)

@@ -22,7 +22,12 @@ def sheet(*models: dict[str, Any], **fields: Any) -> Sheet:
     return parse_sheet(json.dumps({**named, "models": models, **fields}).encode())
 
 
-OLD = [model("same", "1"), model("dearer", "2"), model("cheaper", "5", name="C"), model("gone", "1")]
+OLD = [
+    model("same", "1", units={"image": "1"}),
+    model("dearer", "2"),
+    model("cheaper", "5", name="C"),
+    model("gone", "1"),
+]
 NEW = [model("same", "1"), model("dearer", "3"), model("cheaper", "1", name="D"), model("new", "1")]
 
 
@@ -66,6 +71,8 @@ def test_two_versions_are_told_model_by_model(files: dict[str, str]) -> None:
         "sheet",
         "  effective_from  2026-01-01T00:00:00Z → 2026-02-01T00:00:00Z",
         "  version         1 → 2",
+        "models.same",
+        "  units.image  1 → –",
         "models.dearer",
         "  prices.input  2 → 3  50.00 %",
         "models.cheaper",
@@ -73,13 +80,13 @@ def test_two_versions_are_told_model_by_model(files: dict[str, str]) -> None:
         "  prices.input  5 → 1  -80.00 %",
         "only in the old one: gone",
         "only in the new one: new",
-        "3 models in both, of which 2 differ; 1 rose, most models.dearer.prices.input by 50 %; 1 fell, most "
+        "3 models in both, of which 3 differ; 1 rose, most models.dearer.prices.input by 50 %; 1 fell, most "
         "models.cheaper.prices.input by -80 %; 1 only in the old one, 1 only in the new one",
     ]
 
 
 def test_prices_alone_can_be_compared(files: dict[str, str]) -> None:
-    """Of the models that both have."""
+    """Those that both have: a price that only one lists is no dearer."""
     rows = [json.loads(line) for line in diff(files["old"], files["new"], "--prices", "--json").stdout.splitlines()]
     assert rows == [
         {"path": "models.dearer.prices.input", "old": "2", "new": "3", "percent": "50.00 %"},
