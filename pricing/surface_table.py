@@ -41,7 +41,7 @@ _OPENROUTER_COUNTS = (
 
 
 def _openrouter(surface: Surface) -> Surface:
-    """A shape of OpenAI's as OpenRouter fills it: what Gemini writes to a cache, it reads from there in the same request.
+    """A shape of OpenAI's as OpenRouter fills it: what Gemini writes to a cache, it reads in the same request.
 
     So it is billed, as read and as stored for five minutes (tests/unit/test_billed.py).
     """

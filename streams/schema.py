@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pricing.accounts import NAME_PATTERN, Account
 from pricing.book_records import Publication
 from pricing.errors import Rejected, Unpriced
-from pricing.surfaces import SURFACES
+from pricing.surface_table import SURFACES
 from streams.topics import Topics
 
 Schema = dict[str, Any]

@@ -72,7 +72,7 @@ def test_a_response_is_explained(places: tuple[str, str]) -> None:
     assert price(places, "--cost-sheet", places[1]).stdout.splitlines() == [
         "event response from by-hand, ai.usage.response.v1",
         "  any / any, item gpt-x, sheet mine 7, list prices",
-        "  surface openai.chat_completions, served tier standard, 1000 input, 200 cache_read, 100 output",
+        "  surface openai.chat_completions, 1000 input, 200 cache_read, 100 output",
         "",
         "  input       1000 tokens; × 2 USD / 1,000,000 = 0.002 USD; costs 0.001 USD",
         "  cache_read  200 tokens; × 0.5 USD / 1,000,000 = 0.0001 USD; costs 0.0001 USD",
