@@ -30,7 +30,10 @@ TESTS = [
         f"tests/unit/test_{name}.py"
         for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen")
     ),
-    *(f"tests/unit/test_{name}.py" for name in ("events", "pricing", "costs", "totals", "codec", "state", "step")),
+    *(
+        f"tests/unit/test_{name}.py"
+        for name in ("events", "responses", "pricing", "costs", "totals", "codec", "state", "step")
+    ),
     *(f"tests/simulation/test_{name}.py" for name in ("rules", "crash_table", "cures", "memory")),
     "tests/properties",
     "tests/simulation/test_crashes.py",

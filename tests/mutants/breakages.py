@@ -13,6 +13,7 @@ BOOKS, ERRORS, EXPIRY, LETTERS = (
     "streams/letters.py",
 )
 PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pricing/totals.py", "pricing/reading.py"
+SELECTION, CODEC, CHECKS = "pricing/selection.py", "streams/codec.py", "pricing/checks.py"
 DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
 COST, TOTAL_CODEC, RECONCILING = "pricing/costs.py", "streams/total_codec.py", "streams/reconciling.py"
 
@@ -521,6 +522,86 @@ COSTS = [
     ),
 ]
 
+RESPONSES = [
+    Mutant(
+        "the tier that was asked for",
+        SELECTION,
+        '    if served is None or (served == "standard" and data.service_tier == "batch"):',
+        "    if data.service_tier is not UNSET:",
+        "A request that was served at the standard tier costs what priority would have.",
+    ),
+    Mutant(
+        "the event's region first",
+        SELECTION,
+        "data.response.region or region",
+        "region or data.response.region",
+        "Inference that stayed in a country is priced by where the gateway stands.",
+    ),
+    Mutant(
+        "nothing is folded",
+        SELECTION,
+        "folded(used.tokens, rates.by_name)",
+        "dict(used.tokens)",
+        "Responses with reasoning tokens are parked for ever.",
+    ),
+    Mutant(
+        "no bands",
+        SELECTION,
+        "            if left > above:\n",
+        "            if left < above:\n",
+        "All tokens cost what the first ones do.",
+    ),
+    Mutant(
+        "a request of units",
+        SELECTION,
+        "quantities if kind is UnitsUsage else split(terms.rates, quantities)",
+        "split(terms.rates, quantities)",
+        "Units pay for a request that nobody counted.",
+    ),
+    Mutant(
+        "terms without an end",
+        SELECTION,
+        "    if len(segment.terms) >= TERMS_MAX:",
+        "    if not TERMS_MAX:",
+        "Hostile names fill the memory.",
+    ),
+    Mutant(
+        "terms of any priority",
+        SELECTION,
+        'priority_of(data) if model.category == "synapse" else ""',
+        '""',
+        "The first event's priority prices all that come after it.",
+    ),
+    Mutant(
+        "the first event's words",
+        CODEC,
+        "key = (terms, data.model, data.priority)",
+        "key = terms",
+        "All events under one price are written with the name and the priority of the first.",
+    ),
+    Mutant(
+        "another model's tokens",
+        CHECKS,
+        "    if used.others:",
+        "    if not used:",
+        "Tokens that another model took in the same response are billed to nobody.",
+    ),
+    Mutant(
+        "numbers as floats",
+        READING,
+        "msgspec.json.Decoder(type=reduce(or_, _ENVELOPES), float_hook=NumberText)",
+        "msgspec.json.Decoder(type=reduce(or_, _ENVELOPES))",
+        "Responses that differ in the last digit of a number are taken for one.",
+    ),
+    Mutant(
+        "any depth",
+        READING,
+        'value.count(b"{") + value.count(b"[") > DEPTH_MAX',
+        'value.count(b"{") + value.count(b"[") > 1_000',
+        "A body nested over 32 levels is priced, or rejected, by how it is spelled.",
+    ),
+]
+
 PARKED = [
     Mutant(
         "no release",
@@ -612,6 +693,7 @@ LIKELY = {
     "tests/simulation/test_memory.py": DEDUP,
     "tests/unit/test_pricing.py": MONEY,
     "tests/unit/test_costs.py": COSTS,
+    "tests/unit/test_responses.py": RESPONSES,
     "tests/unit/test_events.py": INPUT,
 }
-ALL = [*RULES, *DEDUP, *MONEY, *COSTS, *PARKED, *INPUT]
+ALL = [*RULES, *DEDUP, *MONEY, *COSTS, *RESPONSES, *PARKED, *INPUT]

@@ -446,12 +446,12 @@ HUGE = {
 
 @pytest.mark.parametrize("name", HUGE)
 def test_a_huge_response_costs_little_and_says_little(name: str) -> None:
-    """Read or refused in a quarter of a second of a busy CPU; anything quadratic takes seconds. No body is kept."""
+    """In tens of milliseconds, a second when all is busy; anything quadratic takes minutes. No body is kept."""
     value = HUGE[name]
     assert 50_000 < len(value) <= 64 * 1024
     started = time.process_time()
     found = outcome(value)
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < 1
     assert len(repr(found)) < (200_000 if name == "many units" else 2_000)
 
 
