@@ -4,7 +4,7 @@ Text, since the numbers are at hand where they are computed, and every event com
 the worker saves. Nothing is rounded; a price that is missing is never zero.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -63,8 +63,8 @@ def amounts_text(
         sums = _sums_by_currency(quantities, terms)
     margin = ""
     if cost is not None:
-        lines = _with_costs(lines, [entry[0] for entry in entries if find(entry[0])], cost)
-        margin = _margin_text({currency: net if is_billable else ZERO for currency, _, net in sums}, cost)
+        lines = _with_costs(lines, quantities, entries, cost)
+        margin = _margin_text(sums, is_billable, cost)
     adjustments = "" if is_billable else _adjustments(quantities, entries, terms)
     synapses, neurons = ("0", plain(consumed)) if rates.is_in_neurons else (plain(consumed), "0")
     return (
@@ -109,9 +109,10 @@ def _sums_text(sums: list[Sum], is_billable: bool) -> str:
     return f'"list":{{{lists}}},"net":{{{nets}}},"due":{{{dues}}},'
 
 
-def _with_costs(lines: list[str], names: Iterable[str], cost: Cost) -> list[str]:
-    """The lines of these rates, with the cost of each that has one."""
+def _with_costs(lines: list[str], quantities: Mapping[str, Any], entries: tuple[Entry, ...], cost: Cost) -> list[str]:
+    """The lines, which are those of the entries above 0, with the cost of each that has one."""
     found = []
+    names = [entry[0] for entry in entries if quantities.get(entry[0])]
     for line, name in zip(lines, names, strict=True):
         if name in cost.by_line:
             amount, currency = cost.by_line[name]
@@ -120,8 +121,9 @@ def _with_costs(lines: list[str], names: Iterable[str], cost: Cost) -> list[str]
     return found
 
 
-def _margin_text(dues: Mapping[str, Decimal], cost: Cost) -> str:
+def _margin_text(sums: list[Sum], is_billable: bool, cost: Cost) -> str:
     """Cost and margin by currency, and the sheet that the costs are of."""
+    dues = {currency: net if is_billable else ZERO for currency, _, net in sums}
     costs, margins = _by_currency(cost.by_currency), _by_currency(margin_of(dues, cost.by_currency))
     sheet = cost.terms.sheet
     named = f'{{"id":{json_text(sheet.id)},"version":{json_text(sheet.version)}}}'
