@@ -32,11 +32,7 @@ def write_total(key: TotalKey, total: Total) -> bytes:
     """The record of a total."""
     paths, numbers = total.sums
     parts = list(_layout(paths))
-    # As `plain` does, without calling it for each of the many.
-    parts[1::2] = [
-        text if text[-1] != "0" and "E" not in text else plain(number)
-        for number, text in zip(numbers, map(str, numbers), strict=True)
-    ]
+    parts[1::2] = map(plain, numbers)
     return f'{_head(key)}{"".join(parts)},"revision":{total.revision},"as_of":"{_time(total.as_of)}"}}'.encode()
 
 
