@@ -97,6 +97,4 @@ def _no_object(value: Any, path: str) -> InvalidUsage:
 def _count(value: Any, path: str) -> int:
     if type(value) is int and 0 <= value <= QUANTITY_MAX:  # bool is an int to isinstance
         return value
-    if type(value) is int and value < 0:
-        raise irreconcilable(f"{path} is {value}, less than 0")
     raise invalid(f"{path} is {value!r:.60}, no count from 0 to {QUANTITY_MAX}")
