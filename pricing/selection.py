@@ -185,9 +185,9 @@ def _as_meant(sheet: Sheet, data: Any) -> Key:
     name = data.endpoint if kind is UnitsUsage else getattr(data, "model", UNSET)
     model = None if name is UNSET else find_model(sheet, name, data.provider)
     if kind is ImageUsage:
-        return (kind, data.operation, priority_of(data), model and model.label)
+        return (kind, data.operation, priority_of(data), model and (model.provider, model.key))
     if model is None:
         return _as_given(data)
     if kind is UnitsUsage:
-        return (kind, model.label)
-    return (ModelUsage, model.label, priority_of(data) if model.category == "synapse" else "")
+        return (kind, model.provider, model.key)
+    return (ModelUsage, model.provider, model.key, priority_of(data) if model.category == "synapse" else "")

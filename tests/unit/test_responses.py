@@ -465,6 +465,18 @@ def test_terms_are_shared_by_all_names_of_a_model() -> None:
     assert {one.item for one in made} == {"gpt-4o"}
 
 
+def test_models_that_are_called_alike_keep_their_own_prices() -> None:
+    """`openai/gpt` of no provider and `gpt` of openai have one label, and still two prices, whichever comes first."""
+    models = [{"key": "openai/gpt", "prices": {"input": "1"}, "units": {"image": "1"}}]
+    models += [{"key": "gpt", "provider": "openai", "prices": {"input": "5"}, "units": {"image": "5"}}]
+    named = [("openai/gpt", "other", "1"), ("gpt", "openai", "5")]
+    for order in (named, named[::-1]):
+        found = book(direct(*models))
+        for name, provider, price in order:
+            assert data(f"a {name} in=1000000 provider={provider}", found)["list"] == {"USD": price}
+            assert data(f"a units:{name} image=1 provider={provider}", found)["list"] == {"USD": price}
+
+
 def test_each_event_is_written_in_its_own_words_under_shared_terms() -> None:
     """The constant text before the lines is the event's, not that of the first one with its price."""
     said = [
