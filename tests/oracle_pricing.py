@@ -369,7 +369,8 @@ def _direct_lines(direct: Mapping[str, Any], model: Any, event: Event) -> Lines:
     if event.type == RESPONSE:
         used = event.used
         tokens, units, region = used.tokens, used.units, used.region or region
-        tier = used.tier if used.tier and not (_is_standard(used.tier) and tier == "batch") else tier
+        says_nothing = used.tier in (None, "", "auto")  # what was asked for, not what was served
+        tier = tier if says_nothing or (_is_standard(used.tier) and tier == "batch") else used.tier
     prices = oracle_direct.price_list(model, tier, region, tokens, event.at_ns)
     if prices is None:
         return [], {"no_price_for_model"}
