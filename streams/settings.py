@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from pricing.documents import Identifier
 from pricing.money import whole
 from streams.errors import Refused
 from streams.topics import Topics
@@ -60,6 +61,12 @@ def _unset(value: object) -> object:
     return None if value == "" else value
 
 
+def _has_default(value: dict[str, str]) -> dict[str, str]:
+    if "*" not in value:
+        raise ValueError('should name the sheet of "*", which is for all others and has the tiers')
+    return value
+
+
 def _unique(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) < len(value):
         raise ValueError("should name each currency once")
@@ -69,7 +76,7 @@ def _unique(value: tuple[str, ...]) -> tuple[str, ...]:
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
 _Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 _Currencies = Annotated[tuple[_Currency, ...], BeforeValidator(_from_list), AfterValidator(_unique)]
-_Sheets = Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_from_json)]
+_Sheets = Annotated[dict[str, Identifier], BeforeValidator(_from_json)]
 _Secret = Annotated[SecretStr | None, BeforeValidator(_unset)]
 _Text = Annotated[str | None, BeforeValidator(_unset)]
 _File = Annotated[Path | None, BeforeValidator(_unset)]
@@ -90,7 +97,9 @@ class Settings(BaseModel):
         description="name of this installation: group, transactional ids, source of priced events",
     )
 
-    sheets: _Sheets = Field({"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others")
+    sheets: Annotated[_Sheets, AfterValidator(_has_default)] = Field(
+        {"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others"
+    )
     cost_sheets: _Sheets = Field({}, description="JSON: the sheet id with the costs of each provider, * for all others")
     report_currencies: _Currencies = Field(
         ("USD",), description="currencies that amounts are converted into, with commas between; may be empty"
