@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from pricing.documents import PRICE_DIGITS, read_json, shown
 from pricing.errors import InvalidDocument
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of
+from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
 from pricing.importers.reading import Node, Reading
 from pricing.money import plain
 from pricing.sheets import Model
@@ -59,7 +59,8 @@ def read_fal(value: bytes, options: ImportOptions) -> Imported:
         "models": tuple(models[endpoint] for endpoint in sorted(models)),
         "source": source_of(value, FORMAT, options),
     }
-    return finished(fields, reading.problems, reading.warnings, skipped)
+    problems = reading.problems or without_models(models, skipped)
+    return finished(fields, problems, reading.warnings, skipped)
 
 
 def _models(reading: Reading, root: Node, skipped: list[tuple[str, str]]) -> dict[str, Model]:

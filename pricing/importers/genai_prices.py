@@ -22,7 +22,7 @@ from typing import Any
 from pricing.documents import PRICE_DIGITS, NumberText, read_json, shown
 from pricing.errors import InvalidDocument
 from pricing.importers.entries import Grouped, UnusableEntry, is_name
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of
+from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
 from pricing.importers.reading import Node, Reading
 from pricing.money import NotADecimal, exact, number, within
 from pricing.times import parse_time
@@ -69,7 +69,8 @@ def read_genai_prices(value: bytes, options: ImportOptions) -> Imported:
         "models": tuple(models),
         "source": source_of(value, FORMAT, options),
     }
-    return finished(fields, reading.problems, notes.lines(), skipped)
+    problems = reading.problems or without_models(models, skipped)
+    return finished(fields, problems, notes.lines(), skipped)
 
 
 def _ids(provider: Node) -> Counter[str]:

@@ -1,5 +1,6 @@
 """What every importer takes and gives: bytes and options in, a sheet or every problem out."""
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
@@ -41,6 +42,13 @@ class Imported:
 def source_of(value: bytes, form: str, options: ImportOptions) -> dict[str, object]:
     """The provenance of a sheet that was read from `value`, to be validated with the sheet."""
     return {"format": form, "sha256": sha256(value).hexdigest(), "location": options.location}
+
+
+def without_models(models: Sized, skipped: Sized) -> list[str]:
+    """A problem where a price list comes to no model: published, it would leave everything without a price."""
+    if models:
+        return []
+    return ["document: no model has a price" if skipped else "document: has no models"]
 
 
 def finished(

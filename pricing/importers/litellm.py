@@ -16,7 +16,7 @@ from typing import Any
 from pricing.documents import read_json, shown
 from pricing.errors import InvalidDocument
 from pricing.importers.entries import Grouped, UnusableEntry, is_name
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of
+from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
 from pricing.importers.litellm_entry import Entry, read_entry
 from pricing.importers.litellm_lists import Prices
 
@@ -51,7 +51,7 @@ def read_litellm(value: bytes, options: ImportOptions) -> Imported:
         "models": tuple(models),
         "source": source_of(value, FORMAT, options),
     }
-    return finished(fields, [], notes.lines(), skipped)
+    return finished(fields, without_models(models, skipped), notes.lines(), skipped)
 
 
 def _model(name: str, fields: Any, notes: Grouped) -> dict[str, Any]:

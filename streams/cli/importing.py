@@ -84,6 +84,7 @@ def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **h
         step("reading")
         imported = read_any(document.value, form, ImportOptions(**named, location=document.location))
     if imported.sheet is None:
+        _print_findings(_findings(imported, None), verbose=how["verbose"])
         end_with_problems(place, imported.problems)
     sheet = imported.sheet
     if form == OWN_FORMAT:

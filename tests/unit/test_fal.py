@@ -121,6 +121,16 @@ def test_a_price_that_is_not_there_is_never_zero(given: dict[str, object], skipp
     assert found.skipped == [skipped]
 
 
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [((), "document: has no models"), ((entry(unit_price=None),), "document: no model has a price")],
+)
+def test_an_answer_that_comes_to_no_model_is_refused(entries: tuple[dict[str, object], ...], problem: str) -> None:
+    """A sheet of it would leave every endpoint without a price."""
+    found = of(*entries)
+    assert (found.sheet, found.problems) == (None, [problem])
+
+
 def test_a_price_of_zero_is_free() -> None:
     """The API says so itself, which is another thing than to say nothing."""
     found = of(entry(unit_price=0))
@@ -145,12 +155,15 @@ def test_endpoints_without_an_answer_are_listed() -> None:
     assert found.warnings == []
 
 
+ONE_PAGE = "document: is one page of several, the endpoints of the others are not in it"
+
+
 @pytest.mark.parametrize(
     ("entries", "fields", "warning"),
     [
-        ([], {"has_more": True}, "document: is one page of several, the endpoints of the others are not in it"),
-        ([], {"next_cursor": "Mg"}, "document: is one page of several, the endpoints of the others are not in it"),
-        ([], {"note": ""}, "note: unknown field, not read"),
+        ([entry()], {"has_more": True}, ONE_PAGE),
+        ([entry()], {"next_cursor": "Mg"}, ONE_PAGE),
+        ([entry()], {"note": ""}, "note: unknown field, not read"),
         ([entry(tier=1)], {}, "prices[0].tier: unknown field, not read"),
         ([entry(), entry()], {}, 'prices[1]: "a/b" appears twice, with the same price'),
         ([entry(), entry(unit="Images")], {}, 'prices[1]: "a/b" appears twice, with the same price'),

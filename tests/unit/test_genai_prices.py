@@ -162,6 +162,15 @@ def test_a_model_without_a_usable_price_is_skipped_with_its_reason(prices: objec
     assert found.sheet is not None and [model.key for model in found.sheet.models] == ["good"]
 
 
+@pytest.mark.parametrize(
+    ("models", "problem"),
+    [((), "document: has no models"), (({"id": "m", "prices": {}},), "document: no model has a price")],
+)
+def test_data_that_come_to_no_model_are_refused(models: tuple[object, ...], problem: str) -> None:
+    found = imported(*models)
+    assert (found.sheet, found.problems) == (None, [problem])
+
+
 # --- names
 
 PRICE = {"input_mtok": 1}

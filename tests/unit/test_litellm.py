@@ -512,6 +512,17 @@ def test_another_document_is_refused(value: bytes, problem: str) -> None:
     assert found.sheet is None and len(found.problems) == 1 and found.problems[0].startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [({}, "document: has no models"), ({"gpt-4o": {"pricing_config": {}}}, "document: no model has a price")],
+)
+def test_a_map_that_comes_to_no_model_is_refused(entries: dict[str, object], problem: str) -> None:
+    """Such as another source's document, which would be published as a sheet without a price."""
+    found = imported(entries)
+    assert (found.sheet, found.problems) == (None, [problem])
+    assert found.skipped == [(name, "has no price") for name in entries]
+
+
 # --- the whole map
 
 

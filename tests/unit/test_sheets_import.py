@@ -115,6 +115,19 @@ def test_what_cannot_be_meant_is_refused(market: str, args: tuple[str, ...], cod
     assert result.stdout == ""
 
 
+def test_an_import_that_fails_says_why_each_entry_was_skipped(tmp_path: Path) -> None:
+    """The problem alone is that no model has a price; the reasons are in the entries."""
+    path = tmp_path / "market.json"
+    path.write_text('{"gpt-x": {"litellm_provider": "openai", "input_cost_per_token": -1}}')
+    result = sheets("import", "--format", "litellm", *NAMED, str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        "skipped: gpt-x: input_cost_per_token: must not be negative, found -1",
+        "problem: document: no model has a price",
+        f"Error: {path} has 1 problem",
+    ]
+
+
 def test_a_sheet_that_was_printed_can_be_imported_under_another_name(market: str, tmp_path: Path) -> None:
     """To edit it in between; what is not said again stays."""
     path = tmp_path / "sheet.json"
