@@ -46,7 +46,7 @@ KINDS = {
 ZERO_BESIDE = {"output": "input", "cache_creation": "cache_read", "input": "request"}
 """A price of 0 is believed beside a positive one of: embeddings have no output, a cache that fills by itself costs
 nothing to write, a price per request may be all that is asked. Not beside a positive price of a finer kind: a model
-that speaks (`output_audio`) has output, which is not free."""
+that speaks (`output_audio`) has output, which is not free; and one whose prompts are cached is no embedding."""
 
 _UNIT_NAMES = {
     "generated_images": "image",
@@ -173,6 +173,7 @@ def price_list(entry: Entry, rates: Rates, calculated: Rates, *, free: bool = Fa
     found = {**units, **more, **prices}
     for kind in [kind for kind, price in prices.items() if not price]:
         finer = any(price for other, price in prices.items() if other.startswith(f"{kind}_"))
+        finer |= kind == "output" and bool(prices.get("cache_read"))
         if finer or not found.get(ZERO_BESIDE.get(kind, kind)):
             entry.note(f"{kind} of 0, not taken for a price")
             del prices[kind]

@@ -236,10 +236,17 @@ def test_two_names_for_one_kind_have_to_agree() -> None:
             {"request_token": 0.0001, "response_token": 0, "response_audio_token": 0.0002},
             {"input": "1", "output_audio": "2"},
         ),
+        (
+            {"request_token": 0.0002, "cache_read_input_token": 0.0001, "response_token": 0},
+            {"input": "2", "cache_read": "1"},
+        ),
     ],
 )
 def test_a_zero_is_a_price_only_where_it_is_plausible(rates: dict[str, object], found: dict[str, str]) -> None:
-    """An embedding has no output, speech has; a cache that fills by itself costs nothing to write; else unknown."""
+    """An embedding has no output, speech has, and what caches prompts.
+
+    A cache that fills by itself costs nothing to write; else unknown.
+    """
     assert prices(config(rates)) == found
 
 

@@ -114,7 +114,7 @@ NOTED = {
     "additional_units.default_steps is no price, not taken for one": 7,
     "free, as the name says": 71,
     "input of 0, not taken for a price": 63,
-    "output of 0, not taken for a price": 67,
+    "output of 0, not taken for a price": 68,
     "cache_creation of 0, not taken for a price": 62,
     "cache_read of 0, not taken for a price": 48,
     "output_audio of 0, not taken for a price": 10,
