@@ -23,6 +23,16 @@ IMPORTERS: dict[str, Callable[[bytes, ImportOptions], Imported]] = {
 }
 
 
+_SIGNS = {
+    "effective_from": OWN_FORMAT,
+    "prices": "fal",
+    "sample_spec": "litellm",
+    "default": "portkey",
+    "pay_as_you_go": "portkey",
+}
+_SIGNS_IN_ENTRIES = {"pricing_config": "portkey", "litellm_provider": "litellm"}
+
+
 def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported:
     """The sheet in a document of format `form`, for None of the format that it seems to have.
 
@@ -45,14 +55,10 @@ def format_of(value: bytes) -> str:
     if isinstance(document, list):
         return "genai-prices"
     fields = document if isinstance(document, dict) else {}
-    signs = {
-        "effective_from": OWN_FORMAT,
-        "prices": "fal",
-        "sample_spec": "litellm",
-        "default": "portkey",
-        "pay_as_you_go": "portkey",
-    }
-    return next((form for field, form in signs.items() if field in fields), "aitronos")
+    inside = {field for entry in fields.values() if isinstance(entry, dict) for field in entry}
+    found = [form for field, form in _SIGNS.items() if field in fields]
+    found += [form for field, form in _SIGNS_IN_ENTRIES.items() if field in inside]
+    return [*found, "aitronos"][0]
 
 
 __all__ = ["IMPORTERS", "OWN_FORMAT", "ImportOptions", "Imported", "format_of", "read_any"]
