@@ -150,11 +150,13 @@ def _terms_of(event: Event, key: Key, segment: Segment, policy: Policy) -> Terms
     terms: Terms | None = segment.terms.get(same)
     if terms is None:
         terms = compile_terms(rates_for(sheet, data), sheet, tier_id, segment, policy)
-        if terms.tier_is_unknown or terms.rates.no_multiplier or _is_made_up(data, terms):
+        if terms.tier_is_unknown or _is_made_up(data, terms):
             return terms  # without being kept: hostile names would push the others out
     if len(segment.terms) >= TERMS_MAX:
         segment.terms.clear()
-    segment.terms[key] = segment.terms[same] = terms
+    segment.terms[same] = terms
+    if not terms.rates.no_multiplier:  # else by what is meant alone, for the same reason
+        segment.terms[key] = terms
     return terms
 
 
@@ -185,9 +187,15 @@ def _as_meant(sheet: Sheet, data: Any) -> Key:
     name = data.endpoint if kind is UnitsUsage else getattr(data, "model", UNSET)
     model = None if name is UNSET else find_model(sheet, name, data.provider)
     if kind is ImageUsage:
-        return (kind, data.operation, priority_of(data), model and (model.provider, model.key))
+        return (kind, data.operation, _known_priority(sheet, data), model and (model.provider, model.key))
     if model is None:
         return _as_given(data)
     if kind is UnitsUsage:
         return (kind, model.provider, model.key)
-    return (ModelUsage, model.provider, model.key, priority_of(data) if model.category == "synapse" else "")
+    return (ModelUsage, model.provider, model.key, _known_priority(sheet, data) if model.category == "synapse" else "")
+
+
+def _known_priority(sheet: Sheet, data: Any) -> str | None:
+    """None for every priority without a multiplier: their rates are the same."""
+    priority = priority_of(data)
+    return priority if priority in sheet.priorities else None

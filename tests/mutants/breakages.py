@@ -568,7 +568,7 @@ RESPONSES = [
     Mutant(
         "terms of any priority",
         SELECTION,
-        'priority_of(data) if model.category == "synapse" else ""',
+        '_known_priority(sheet, data) if model.category == "synapse" else ""',
         '""',
         "The first event's priority prices all that come after it.",
     ),

@@ -625,4 +625,14 @@ def test_hostile_names_do_not_fill_the_memory() -> None:
             f"a terminal d{number}=1",
         ):
             reason(line, found)
-    assert len(found.segment_at(event("a connector:c/t").at).terms) <= 3
+    assert len(found.segment_at(event("a connector:c/t").at).terms) <= 4
+
+
+def test_priorities_without_a_multiplier_share_what_is_compiled() -> None:
+    """Where nothing was used the event is priced, and whoever writes it remembers its terms."""
+    found = book()
+    default = priced("a ftg-3.0-pro in=0", found).terms
+    others = {priced(f"a ftg-3.0-pro in=0 priority=p{number}", found).terms for number in range(20)}
+    assert len(others - {default}) == len(others) == 1
+    assert reason("a ftg-3.0-pro in=1 priority=p1", found) == "no_multiplier_for_priority"
+    assert data("a ftg-3.0-pro in=1", found)["due"] == data("a ftg-3.0-pro in=1")["due"]
