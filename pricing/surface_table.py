@@ -162,6 +162,7 @@ SURFACES: Mapping[str, Surface] = {
         totals=(Total("input", "input_tokens"), Total("output", "output_tokens")),
         usage="usage.billed_units",
         model=None,
+        units={"search_unit": "search_units", "classification": "classifications"},
         tiers=(),
     ),
     "cohere.embed": Surface(

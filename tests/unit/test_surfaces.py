@@ -255,6 +255,8 @@ def test_a_region_is_where_the_response_says_that_it_was_computed(geo: str | Non
          responses(1, 1, server_side_tool_usage_details={"x_search_calls": 12, "web_search_calls": 0}),
          {"x_search": 12}),
         ("openrouter.chat_completions", chat(1, 1, server_tool_use={"web_search_requests": 1}), {"web_search": 1}),
+        ("cohere.chat", {"usage": {"billed_units": COHERE["billed_units"] | {"search_units": 2, "classifications": 0}}},
+         {"search_unit": 2}),
     ],
 )  # fmt: skip
 def test_tools_of_the_provider_are_units(surface: str, body: Body, units: dict[str, int]) -> None:
