@@ -50,5 +50,5 @@ def _prices(situation: str, rates: Rates) -> Iterator[ModelPrice]:
     for name, rate in rates.by_name.items():
         if name == SECONDS and f"{UNITS}second" in rates.by_name:
             continue  # the same price once more, for events that say `seconds`
-        price, per = (rate.list * MILLION, PER_MILLION) if rate.unit == "token" else (rate.list, PER_UNIT)
+        price, per = (rate.list * MILLION, PER_MILLION) if rate.is_of_tokens else (rate.list, PER_UNIT)
         yield ModelPrice(situation, rate.meter, beyond.get(name), rate.unit, price, per, rate.currency)

@@ -62,6 +62,11 @@ class Rate:
     currency: str
     list: Decimal
 
+    @property
+    def is_of_tokens(self) -> bool:
+        """Whether it prices a model's tokens, and not a unit or dimension that is called so."""
+        return self.unit == "token" and self.per == PER_MILLION
+
 
 class Rates(NamedTuple):
     """The rates of one item at one priority, by the name that quantities go by (a token kind, a dimension, …).

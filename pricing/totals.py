@@ -157,7 +157,7 @@ class _Leaf:
             quantities[path] = quantities.get(path, 0) + used
             lists[rate.currency] = lists.get(rate.currency, ZERO) + rate.list * whole(used)
             consumed += 0 if rate.consumed is None else rate.consumed * used
-            tokens += used if rate.unit == "token" else 0
+            tokens += used if rate.is_of_tokens else 0
         in_neurons = terms.rates.is_in_neurons
         sums: dict[str, Number] = {
             "events": self.events,

@@ -38,7 +38,7 @@ def compare(priced: Priced, cost: Cost, providers: Mapping[str, object]) -> Comp
     computed = cost.by_currency.get(billed.currency)
     if computed is None:
         return None
-    label = provider if provider in providers else OTHER
+    label = provider if provider in providers and provider != "*" else OTHER
     return Compared(label, event.id, event.source, billed.currency, billed.amount, computed)
 
 

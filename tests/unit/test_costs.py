@@ -342,7 +342,7 @@ def billed(amount: str, number: int, currency: str = "USD", provider: str = "acm
 def test_what_was_billed_is_held_against_the_cost_in_the_same_currency() -> None:
     """Providers without a cost sheet of their own go together."""
     found = book_with(costs(PRO), cost_sheets={"acme": "costs", "*": "costs"})
-    amounts = [("0.002", "USD", "acme"), ("0.0025", "USD", "acme"), ("0.001", "USD", "x"), ("0.002", "EUR", "acme")]
+    amounts = [("0.002", "USD", "acme"), ("0.0025", "USD", "acme"), ("0.001", "USD", "*"), ("0.002", "EUR", "acme")]
     records = [billed(amount, at, currency, who) for at, (amount, currency, who) in enumerate(amounts)]
     compared = run(found, *records, raw("a ftg-3.0-pro in=1 id=none", 9)).counts.compared
     assert [(each.provider, each.event_id, str(each.billed), str(each.computed)) for each in compared] == [

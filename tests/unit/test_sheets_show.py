@@ -146,7 +146,7 @@ def test_a_whole_file_is_shown_without_a_model(place: str) -> None:
         (("zzz", "--sheet", "{place}"), 1, "Error: no model 'zzz' on sheet mine 7\n"),
         (("gpt-x", "--sheet", "{place}", "--provider", "groq"), 1, "no model 'gpt-x' on sheet mine 7; there is"),
         (("gpt-x", "--sheet", "nowhere.json"), 1, "nowhere.json cannot be read"),
-        (("gpt-x", "--sheet", "{place}", "--format", "litellm"), 1, "no model 'gpt-x' on sheet litellm file"),
+        (("gpt-x", "--sheet", "{place}", "--format", "litellm"), 1, "problem: document: no model has a price"),
     ],
 )
 def test_what_is_not_there_is_one_line(place: str, args: tuple[str, ...], code: int, said: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pricing.book import Book, Policy
 from pricing.money import exact
+from pricing.sheets import parse_sheet
 from pricing.times import format_time, parse_time
 from pricing.totals import WINDOWS, Tally, Total, TotalKey, first_total, window_end, window_start
 from streams.total_codec import total_key, write_total
@@ -137,6 +138,15 @@ def test_tokens_are_counted_of_every_kind_and_nothing_else() -> None:
     lines = ["a ftg-3.0-pro in=5 cached=4 created=3 out=2 seconds=100", "a ftg-embed in=3 out=2"]
     assert tallied(lines)[DAY]["tokens"] == "19"
     assert tallied(["a connector:c/t executions=9", "a code cpu=9 mb=9 wall=9"])[DAY]["tokens"] == "0"
+
+
+def test_a_unit_that_is_called_token_counts_no_tokens() -> None:
+    """Tokens are those of models; a unit may have any name."""
+    units = {"key": "api", "category": "direct", "currency": "CHF", "units": {"token": "2"}}
+    fields = {"id": "aitronos", "version": "units", "effective_from": "2026-01-01T00:00:00Z", "models": [units]}
+    fields["tiers"] = {"tier_standard": {"id": "tier_standard", "discount_percentage": "0"}}
+    total = tallied(["a units:api token=3"], book(parse_sheet(json.dumps(fields).encode()), rate()))[DAY]
+    assert (total["tokens"], total["quantities"], total["list"]) == ("0", {"units.token": "3"}, {"CHF": "6"})
 
 
 def test_what_providers_billed_is_summed_by_currency() -> None:
