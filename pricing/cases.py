@@ -10,28 +10,45 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from pricing.kinds import input_count
-from pricing.models import STANDARD_TIERS, Case, When
+from pricing.models import STANDARD_TIERS, WEEKDAYS, Case, Daily, When
 from pricing.times import END_NS, SECOND_NS
 
 _MINUTE_NS = 60 * SECOND_NS
 _DAY_NS = 1440 * _MINUTE_NS
+# 1970-01-01 was one.
+_FIRST_WEEKDAY = WEEKDAYS.index("thu")
+
+
+class _Stretch(NamedTuple):
+    """A `Daily`: from `start` on, for `length` ns, on days that have a number modulo 7 in `days` (1970-01-01: 0)."""
+
+    start: int
+    length: int
+    days: frozenset[int]
 
 
 class _Condition(NamedTuple):
-    """A `When` as bounds: input from `input_min`, instants and times of day from the first to before the second."""
+    """A `When` as bounds: input from `input_min`, instants from `since` to before `until`."""
 
     regions: tuple[str, ...]
     input_min: int
     since: int
     until: int
-    daily: tuple[int, int] | None
+    daily: _Stretch | None
 
 
 def _condition(when: When) -> _Condition:
     input_min = when.input_from or 0 if when.input_over is None else when.input_over + 1
-    daily = None if when.daily is None else (_time_of_day(when.daily.start), _time_of_day(when.daily.end))
+    daily = None if when.daily is None else _stretch(when.daily)
     until = END_NS if when.until is None else when.until
     return _Condition(when.regions, input_min, when.since or 0, until, daily)
+
+
+def _stretch(daily: Daily) -> _Stretch:
+    start = _time_of_day(daily.start)
+    length = (_time_of_day(daily.end) - start) % _DAY_NS or _DAY_NS
+    weekdays = daily.weekdays or WEEKDAYS
+    return _Stretch(start, length, frozenset((WEEKDAYS.index(day) - _FIRST_WEEKDAY) % 7 for day in weekdays))
 
 
 def _time_of_day(minute: str) -> int:
@@ -66,9 +83,11 @@ def _holds(condition: _Condition, region: object, total: int, at: int) -> bool:
         total >= condition.input_min
         and condition.since <= at < condition.until
         and (not condition.regions or region in condition.regions)
-        and (condition.daily is None or _is_within(at % _DAY_NS, *condition.daily))
+        and (condition.daily is None or _is_within(at, condition.daily))
     )
 
 
-def _is_within(time: int, start: int, end: int) -> bool:
-    return start <= time < end if start < end else time >= start or time < end
+def _is_within(at: int, stretch: _Stretch) -> bool:
+    # As if days began with the stretch, so that midnight is nowhere special.
+    day, time = divmod(at - stretch.start, _DAY_NS)
+    return time < stretch.length and day % 7 in stretch.days

@@ -6,7 +6,7 @@ problems here, each at its own path, so that all of a sheet's are found at once.
 
 from itertools import pairwise
 from operator import not_
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
@@ -14,22 +14,43 @@ from pricing.documents import Currency, Document, Instant, Multiplier, Price, Te
 from pricing.times import format_time
 
 Minute = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\z")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 TokenCount = Annotated[int, Field(ge=0, le=10**15)]
 # What is empty is not written: thousands of models have neither cases nor bands.
 _LEFT_OUT_WHEN_EMPTY = Field(exclude_if=not_)
 
 
-def _after_start(end: str, info: ValidationInfo) -> str:
-    if end == info.data.get("start"):
-        raise ValueError("is also the start, so that nothing lies between")
+def _in_order(weekdays: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
+    if weekdays == WEEKDAYS:
+        raise ValueError("are all, which is said by none")
+    if weekdays != tuple(day for day in WEEKDAYS if day in weekdays):
+        raise ValueError("must be each once, in the order from mon to sun")
+    return weekdays
+
+
+def _is_no_condition(end: str, info: ValidationInfo) -> str:
+    if end == info.data.get("start") and info.data.get("weekdays") == ():
+        raise ValueError("is also the start, so that it is every hour of every day")
     return end
 
 
 class Daily(Document):
-    """A stretch of every day in UTC, from the first minute to before the last; it may reach over midnight."""
+    """A stretch of every day in UTC, from the first minute to before the last; it may reach over midnight.
 
+    With `weekdays` it is of those alone on which it starts: from 22:00 to 02:00 on `fri` has two hours of Saturday and
+    none of Friday's first. Where `end` is `start` it is 24 hours.
+    """
+
+    weekdays: Annotated[tuple[Weekday, ...], AfterValidator(_in_order), _LEFT_OUT_WHEN_EMPTY] = ()  # `end` needs them
     start: Minute
-    end: Annotated[Minute, AfterValidator(_after_start)]
+    end: Annotated[Minute, AfterValidator(_is_no_condition)]
+
+    @property
+    def label(self) -> str:
+        """It as people say it: `22:00 to 02:00 UTC on fri or sat`."""
+        hours = f"24 hours from {self.start} UTC" if self.start == self.end else f"{self.start} to {self.end} UTC"
+        return f"{hours} on {' or '.join(self.weekdays)}" if self.weekdays else hours
 
 
 def _only_bound(input_from: int | None, info: ValidationInfo) -> int | None:
@@ -71,7 +92,7 @@ class When(Document):
             "input from {:,}": self.input_from,
             "since {}": None if self.since is None else format_time(self.since),
             "until {}": None if self.until is None else format_time(self.until),
-            "{0.start} to {0.end} UTC": self.daily,
+            "{0.label}": self.daily,
         }
         return ", ".join(form.format(value) for form, value in said.items() if value is not None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pricing.documents import MULTIPLIER_DIGITS, PRICE_DIGITS, NumberText, shown
 from pricing.importers.entries import Grouped, UnusableEntry
-from pricing.importers.litellm_hours import daily_windows
+from pricing.importers.litellm_hours import Window, off_peak_windows
 from pricing.importers.litellm_keys import STANDARD, Meter, PriceKey, is_price_like, read_key
 from pricing.importers.litellm_lists import Lists, Prices, Rates, left_out, multiplied, price_lists, replaced
 from pricing.money import MILLION, NotADecimal, exact, number, within
@@ -37,7 +37,7 @@ class Entry:
     rates: Rates = field(default_factory=dict)
     uplifts: list[tuple[dict[str, Any], Decimal]] = field(default_factory=list)
     off_peak: Prices = field(default_factory=dict)
-    windows: list[dict[str, str]] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
 
     def prices(self) -> Iterator[Decimal]:
         """Every price that was read."""
@@ -149,10 +149,13 @@ def _off_peak_pricing(entry: Entry, value: object) -> None:
         else:
             entry.notes.add("off_peak_pricing: prices by service tier or threshold are not read", entry.name)
     rules = [block] if "hours_utc" in block else []
-    windows, are_all = daily_windows([*rules, *_objects("off_peak_pricing.windows", block.get("windows", []))])
+    rules += _objects("off_peak_pricing.windows", block.get("windows", []))
+    windows, are_all = off_peak_windows(rules, block.get("weekday_timezone"))
     entry.windows.extend(windows)
     if not are_all:
-        entry.notes.add("off_peak_pricing: hours that are not a stretch of every day are not read", entry.name)
+        entry.notes.add("off_peak_pricing: hours by the weekdays of this timezone are not read", entry.name)
+    elif not windows:
+        entry.notes.add("off_peak_pricing: has no hours", entry.name)
 
 
 def _search_cost(entry: Entry, value: object) -> None:

@@ -155,6 +155,63 @@ def test_the_first_case_that_holds_has_the_price(
         assert plain(rates.by_name["input"].price) == price
 
 
+WEEK = sheet_of(
+    {
+        "key": "m",
+        "prices": {"input": "1"},
+        "cases": [
+            {"when": {"daily": {"start": start, "end": end, "weekdays": weekdays}}, "prices": {"input": price}}
+            for start, end, weekdays, price in (
+                ("00:00", "00:00", ["sat"], "2"),
+                ("22:00", "02:00", ["tue", "sun"], "3"),
+                ("08:00", "09:00", ["mon", "wed"], "4"),
+                ("06:30", "06:30", ["thu"], "5"),
+            )
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "price"),
+    [
+        ("2026-11-20T23:59:59.999999999Z", "1"),  # Friday
+        ("2026-11-21T00:00:00Z", "2"),  # Saturday, all day
+        ("2026-11-21T23:59:59.999999999Z", "2"),
+        ("2026-11-22T00:00:00Z", "1"),  # Sunday: its first hours are Saturday's stretch, which there is none of
+        ("2026-11-22T01:59:00Z", "1"),
+        ("2026-11-22T08:30:00Z", "1"),
+        ("2026-11-22T21:59:59.999999999Z", "1"),
+        ("2026-11-22T22:00:00Z", "3"),
+        ("2026-11-22T23:59:00Z", "3"),
+        ("2026-11-23T00:00:00Z", "3"),  # Monday, still Sunday's stretch
+        ("2026-11-23T01:59:59.999999999Z", "3"),
+        ("2026-11-23T02:00:00Z", "1"),
+        ("2026-11-23T07:59:59.999999999Z", "1"),
+        ("2026-11-23T08:00:00Z", "4"),
+        ("2026-11-23T09:00:00Z", "1"),
+        ("2026-11-23T22:00:00Z", "1"),
+        ("2026-11-24T01:00:00Z", "1"),  # Tuesday, before its own stretch
+        ("2026-11-24T08:30:00Z", "1"),
+        ("2026-11-24T22:00:00Z", "3"),
+        ("2026-11-25T01:59:59Z", "3"),  # Wednesday, still Tuesday's stretch
+        ("2026-11-25T08:00:00+08:00", "3"),  # Wednesday, at 00:00 in UTC
+        ("2026-11-26T06:29:59.999999999Z", "1"),
+        ("2026-11-26T06:30:00Z", "5"),  # Thursday, 24 hours into Friday
+        ("2026-11-27T06:29:59.999999999Z", "5"),
+        ("2026-11-27T06:30:00Z", "1"),
+        ("1970-01-01T00:00:00Z", "1"),  # a Thursday
+        ("1970-01-01T06:30:00Z", "5"),
+        ("1970-01-03T00:00:00Z", "2"),
+        ("9999-12-31T06:30:00Z", "1"),  # a Friday
+    ],
+)
+def test_a_stretch_is_of_the_weekday_on_which_it_starts(at: str, price: str) -> None:
+    """In UTC, whatever offset the instant is written with; 24 hours where it ends as it starts."""
+    rates, _ = priced(WEEK, usage("m", "input=1"), at)
+    assert plain(rates.by_name["input"].price) == price
+
+
 @pytest.mark.parametrize(("tier", "is_priced"), [("standard", True), ("", True), ("batch", False)])
 def test_a_model_without_cases_has_the_standard_tier_alone(tier: str, is_priced: bool) -> None:
     """Nothing else was published for it."""

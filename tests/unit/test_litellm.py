@@ -3,13 +3,15 @@
 import json
 import re
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -217,6 +219,15 @@ def test_numbers_with_the_noise_of_floats_stay_as_written_and_are_named() -> Non
         (
             {"off_peak_pricing": {"windows": [{"hours_utc": "09:00-10:00", "weekdays": ["sun"]}]}},
             'off_peak_pricing.windows: weekdays must be 1 to 7, found ["sun"]',
+        ),
+        (
+            {
+                "off_peak_pricing": {
+                    "windows": [{"hours_utc": "09:00-10:00", "weekdays": [1]}],
+                    "weekday_timezone": ["UTC"],
+                }
+            },
+            'off_peak_pricing.weekday_timezone: must be a name, found ["UTC"]',
         ),
     ],
 )
@@ -430,24 +441,117 @@ def test_fast_mode_and_the_region_of_the_inference_multiply_each_other() -> None
     ]
 
 
-def test_off_peak_prices_replace_those_due_in_the_hours_that_are_off_peak_every_day() -> None:
-    """Hours that are off-peak on some weekdays alone have the full price, which is said."""
+def test_off_peak_prices_replace_those_due_in_the_hours_that_are_off_peak() -> None:
+    """Of every day, and of weekdays, here at a weekend by the calendar of Shanghai."""
     weekdays = {"hours_utc": ["00:00-01:00", "04:00-06:00", "10:00-00:00"], "weekdays": [1, 2, 3, 4, 5]}
     weekend = {"hours_utc": "00:00-00:00", "weekdays": [6, 7]}
     block = {"input_cost_per_token": 1.5e-07, "windows": [weekdays, weekend], "weekday_timezone": "Asia/Shanghai"}
     found = whole(input_cost_per_token=3e-07, output_cost_per_token=6e-07, off_peak_pricing=block)
     assert found.sheet is not None
     off_peak, full = {"input": "0.15", "output": "0.6"}, {"input": "0.3", "output": "0.6"}
-    times = {"00:59": off_peak, "01:00": full, "03:59": full, "04:00": off_peak, "06:00": full, "09:59": full}
-    times |= {"10:00": off_peak, "23:59": off_peak}
+    times = {"18T00:59": off_peak, "18T01:00": full, "18T03:59": full, "18T04:00": off_peak, "18T06:00": full}
+    times |= {"18T09:59": full, "18T10:00": off_peak, "18T23:59": off_peak, "20T09:59": full, "20T23:59": off_peak}
+    times |= {"21T00:00": off_peak, "21T01:00": off_peak, "22T09:59": off_peak, "23T00:59": off_peak, "23T01:00": full}
     for time, expected in times.items():
-        assert due(found.sheet.models[0], at=f"2026-11-18T{time}:00Z") == expected, time
-    assert found.warnings == [
-        "off_peak_pricing: hours that are not a stretch of every day are not read: 1 entry, such as p/m"
-    ]
+        assert due(found.sheet.models[0], at=f"2026-11-{time}:00Z") == expected, time
+    assert found.warnings == []
+    assert parse_sheet(sheet_bytes(found.sheet)) == found.sheet
     every_day = whole(input_cost_per_token=3e-07, off_peak_pricing={**block, "windows": [], "hours_utc": "22:00-02:00"})
     assert every_day.sheet is not None and every_day.warnings == []
     assert due(every_day.sheet.models[0], at="2026-11-18T01:59:00Z") == {"input": "0.15"}
+
+
+ALL_DAY = "00:00-00:00"
+
+
+@pytest.mark.parametrize(
+    ("block", "labels", "warning"),
+    [
+        ({"hours_utc": ALL_DAY}, ["00:00 to 12:00 UTC", "12:00 to 00:00 UTC"], None),
+        ({"windows": [{"hours_utc": ALL_DAY, "weekdays": [6]}]}, ["24 hours from 00:00 UTC on sat"], None),
+        (
+            {"windows": [{"hours_utc": ALL_DAY, "weekdays": [1]}], "weekday_timezone": "Asia/Shanghai"},
+            ["00:00 to 16:00 UTC on mon", "16:00 to 00:00 UTC on sun"],
+            None,
+        ),
+        (
+            {"windows": [{"hours_utc": "15:00-20:00", "weekdays": [6, 7]}], "weekday_timezone": "Asia/Shanghai"},
+            ["16:00 to 20:00 UTC on fri", "15:00 to 20:00 UTC on sat", "15:00 to 16:00 UTC on sun"],
+            None,
+        ),
+        (
+            # LiteLLM looks at the weekday of the instant, not at that of the start.
+            {"windows": [{"hours_utc": "22:00-06:00", "weekdays": [5]}], "weekday_timezone": "UTC"},
+            ["00:00 to 06:00 UTC on fri", "22:00 to 00:00 UTC on fri"],
+            None,
+        ),
+        (
+            {"hours_utc": "01:00-02:00", "windows": [{"hours_utc": "01:30-03:00", "weekdays": [7]}]},
+            ["01:00 to 02:00 UTC", "01:00 to 03:00 UTC on sun"],
+            None,
+        ),
+        (
+            {
+                "hours_utc": "01:00-02:00",
+                "windows": [{"hours_utc": ALL_DAY, "weekdays": [6, 7]}],
+                "weekday_timezone": "Europe/Paris",
+            },
+            ["01:00 to 02:00 UTC"],
+            "hours by the weekdays of this timezone are not read",
+        ),
+        ({"hours_utc": "23:00-02:00", "weekday_timezone": "Europe/Paris"}, ["23:00 to 02:00 UTC"], None),
+        ({"windows": []}, [], "has no hours"),
+    ],
+)
+def test_off_peak_hours_are_stretches_in_utc(block: dict[str, object], labels: list[str], warning: str | None) -> None:
+    """Those of every day first; a timezone that changes its clocks has no weekly hours in UTC."""
+    found = whole(input_cost_per_token=3e-07, off_peak_pricing={"input_cost_per_token": 1e-07, **block})
+    assert found.sheet is not None
+    assert [case.when.label for case in found.sheet.models[0].cases] == labels
+    assert found.warnings == ([f"off_peak_pricing: {warning}: 1 entry, such as p/m"] if warning else [])
+
+
+def is_off_peak(block: dict[str, Any], at: datetime) -> bool:
+    """As LiteLLM's documents have it: the time of day in UTC, the weekday by the calendar of a timezone."""
+    local = at.astimezone(ZoneInfo(block.get("weekday_timezone", "UTC")))
+    time = f"{at:%H:%M}"
+    for rule in [{"hours_utc": block.get("hours_utc", [])}, *block.get("windows", [])]:
+        hours = rule["hours_utc"] if isinstance(rule["hours_utc"], list) else [rule["hours_utc"]]
+        for start, end in (each.split("-") for each in hours):
+            is_in = start <= time < end if start < end else time >= start or time < end
+            if is_in and local.isoweekday() in rule.get("weekdays", range(1, 8)):
+                return True
+    return False
+
+
+def assert_off_peak_as_litellm_has_it(found: Model, block: dict[str, Any], every_minutes: int) -> int:
+    """At steps of a week and just before each, through the compiled cases; the number that are off-peak."""
+    cases, monday, off_peak = Cases(found.cases), datetime(2026, 11, 16, tzinfo=UTC), 0
+    for minute in range(0, 7 * 1440, every_minutes):
+        for before in (0, 1):
+            at = monday + timedelta(minutes=minute, microseconds=-before)
+            chosen = cases.choose(UNSET, UNSET, {"input": 1}, parse_time(at.isoformat()))
+            expected = is_off_peak(block, at)
+            assert (chosen != 0) is expected, (found.key, at)
+            off_peak += expected and not before
+    return off_peak
+
+
+_clocks = st.builds(lambda hour, quarter: f"{hour:02d}:{quarter * 15:02d}", st.integers(0, 23), st.integers(0, 3))
+_hours = st.builds(lambda start, end: f"{start}-{end}", _clocks, _clocks)
+_windows = st.fixed_dictionaries(
+    {"hours_utc": _hours | st.lists(_hours, min_size=1, max_size=3)},
+    optional={"weekdays": st.lists(st.integers(1, 7), min_size=1, unique=True)},
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(_windows, min_size=1, max_size=3), st.sampled_from([{}, {"weekday_timezone": "Asia/Shanghai"}]))
+def test_any_weekly_hours_are_those_of_litellm(windows: list[dict[str, Any]], timezone: dict[str, str]) -> None:
+    """In both calendars, at the edges of every quarter of an hour of a week."""
+    block = {"windows": windows, **timezone}
+    found = model(input_cost_per_token=3e-07, off_peak_pricing={"input_cost_per_token": 1e-07, **block})
+    assert_off_peak_as_litellm_has_it(found, block, 15)
 
 
 def test_what_is_in_a_block_and_not_read_is_named_too() -> None:
@@ -463,7 +567,7 @@ def test_what_is_in_a_block_and_not_read_is_named_too() -> None:
             "input_cost_per_token": 0,
             "input_cost_per_token_flex": 3e-07,
             "hidden_cost": 1,
-            "hours_utc": "00:00-00:00",
+            "hours_utc": "00:00-01:00",
         },
     )
     assert found.sheet is not None
@@ -475,7 +579,6 @@ def test_what_is_in_a_block_and_not_read_is_named_too() -> None:
     assert found.warnings == [
         "input off-peak: is 0 beside other prices, kept: 1 entry, such as p/m",
         "off_peak_pricing.hidden_cost: unknown field, not read: 1 entry, such as p/m",
-        "off_peak_pricing: hours that are not a stretch of every day are not read: 1 entry, such as p/m",
         "off_peak_pricing: prices by service tier or threshold are not read: 1 entry, such as p/m",
         "tiered_pricing.dbu_cost: unknown field, not read: 1 entry, such as p/m",
     ]
@@ -546,7 +649,7 @@ def test_every_entry_of_the_map_is_imported_or_listed(whole_map: Imported) -> No
         *sorted({name for name, _ in whole_map.skipped}),
     ]
     assert len(sheet.models) + len(whole_map.skipped) == 4552 == len(json.loads(MAP.read_bytes())) - 1
-    assert sum(len(model.cases) for model in sheet.models) == 2197
+    assert sum(len(model.cases) for model in sheet.models) == 2207
     assert sum(1 for model in sheet.models if model.aliases) == 3590
     assert sheet.source is not None and sheet.source.sha256 == sha256(MAP.read_bytes()).hexdigest()
     assert format_of(MAP.read_bytes()) == "litellm"
@@ -558,7 +661,6 @@ def test_what_the_map_says_beyond_its_prices_is_named(whole_map: Imported) -> No
     assert [line for line in whole_map.warnings if re.search(r"not read|^input_dbu|^output_dbu", line)] == [
         "input_dbu_cost_per_token: is in Databricks units, the price in USD counts: "
         "79 entries, such as databricks/databricks-bge-large-en",
-        "off_peak_pricing: hours that are not a stretch of every day are not read: 10 entries, such as deepseek-flash",
         "output_dbu_cost_per_token: is in Databricks units, the price in USD counts: "
         "76 entries, such as databricks/databricks-bge-large-en",
         "provider_specific_entry.minimax_free_input_images: unknown field, not read: "
@@ -567,7 +669,24 @@ def test_what_the_map_says_beyond_its_prices_is_named(whole_map: Imported) -> No
         "38 entries, such as vertex_ai/gemini-3.5-flash",
         "search_free_requests: is not read, free searches are charged as others: 47 entries, such as gemini-2.5-flash",
     ]
-    assert len(whole_map.warnings) == 51
+    assert len(whole_map.warnings) == 50
+
+
+@needs_the_map
+def test_the_off_peak_hours_of_the_map_are_those_of_litellm(whole_map: Imported) -> None:
+    """All but 35 hours from Monday to Friday: outside of them the off-peak price is due, in them the full one."""
+    assert whole_map.sheet is not None
+    entries = json.loads(MAP.read_bytes(), parse_float=Decimal)
+    found = [model for model in whole_map.sheet.models if "off_peak_pricing" in entries[model.key]]
+    assert len(found) == 10
+    for each in found:
+        full, block = entries[each.key], entries[each.key]["off_peak_pricing"]
+        assert assert_off_peak_as_litellm_has_it(each, block, 10) == (7 * 24 - 35) * 6
+        for prices, at in ((full, "2026-11-20T09:59:59Z"), (block, "2026-11-21T09:59:59Z")):
+            charged = due(each, at=at)
+            assert isinstance(charged, dict)
+            assert Decimal(charged["input"]) == prices["input_cost_per_token"] * 1_000_000
+            assert Decimal(charged["output"]) == prices["output_cost_per_token"] * 1_000_000
 
 
 @needs_the_map

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.errors import InvalidDocument
+from pricing.models import WEEKDAYS
 from pricing.sheet_diff import Difference, diff_sheets
 from pricing.sheet_review import warnings
 from pricing.sheets import Model, Sheet, parse_sheet, sheet_bytes
@@ -64,7 +65,20 @@ def case(**when: Any) -> dict[str, Any]:
         ({"cases": [case(since="2025-02-01T00:00:00Z", until="2025-02-01T01:00:00+01:00")]},
          'cases[0].when.until: is not after since, found "2025-02-01T01:00:00+01:00"'),
         ({"cases": [case(daily={"start": "08:00", "end": "08:00"})]},
-         'cases[0].when.daily.end: is also the start, so that nothing lies between, found "08:00"'),
+         'cases[0].when.daily.end: is also the start, so that it is every hour of every day, found "08:00"'),
+        ({"cases": [case(daily={"start": "08:00", "end": "09:00", "weekdays": ["sat", "Sunday"]})]},
+         "cases[0].when.daily.weekdays[1]: Input should be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun', "
+         'found "Sunday"'),
+        ({"cases": [case(daily={"start": "08:00", "end": "08:00", "weekdays": [6]})]},
+         "cases[0].when.daily.weekdays[0]: Input should be 'mon', "),
+        ({"cases": [case(daily={"start": "08:00", "end": "09:00", "weekdays": "sat"})]},
+         "cases[0].when.daily.weekdays: Input should be a valid "),
+        ({"cases": [case(daily={"start": "08:00", "end": "09:00", "weekdays": ["sun", "mon"]})]},
+         "cases[0].when.daily.weekdays: must be each once, in the order from mon to sun, found "),
+        ({"cases": [case(daily={"start": "08:00", "end": "09:00", "weekdays": ["mon", "mon"]})]},
+         "cases[0].when.daily.weekdays: must be each once, in the order from mon to sun, found "),
+        ({"cases": [case(daily={"start": "08:00", "end": "08:00", "weekdays": list(WEEKDAYS)})]},
+         "cases[0].when.daily.weekdays: are all, which is said by none, found "),
         ({"cases": [case(daily={"start": "08:00", "end": "24:00"})]},
          "cases[0].when.daily.end: String should match pattern "),
         ({"cases": [case(input_over=5), case(input_over=5)]},
@@ -85,6 +99,8 @@ def test_what_makes_no_sense_is_a_problem(fields: dict[str, Any], problem: str) 
         {"since": "2025-02-01T00:00:00Z"},
         {"until": "2025-02-01T00:00:00.000000001Z", "since": "2025-02-01T00:00:00Z"},
         {"daily": {"start": "16:30", "end": "00:30"}},
+        {"daily": {"start": "16:30", "end": "00:30", "weekdays": ["mon", "sun"]}},
+        {"daily": {"start": "00:00", "end": "00:00", "weekdays": ["sat"]}},
         {"regions": ["eu"], "service_tier": "batch"},
     ],
 )

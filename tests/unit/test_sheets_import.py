@@ -140,6 +140,26 @@ def test_a_sheet_that_was_printed_can_be_imported_under_another_name(market: str
     assert (result.exit_code, "problem: id: " in result.stderr) == (1, True)
 
 
+def test_a_check_names_what_is_no_weekday(tmp_path: Path) -> None:
+    """At its path, with what the weekdays are called."""
+    path = tmp_path / "sheet.json"
+    daily = {"start": "00:00", "end": "00:00", "weekdays": ["sat", "Sunday"]}
+    case = {"when": {"daily": daily}, "prices": {"input": "1"}}
+    model = {"category": "direct", "currency": "USD", "key": "m", "prices": {"input": "2"}, "cases": [case]}
+    path.write_text(
+        json.dumps({"id": "s", "version": "1", "effective_from": "2026-11-01T00:00:00Z", "models": [model]})
+    )
+    result = sheets("check", "--json", str(path))
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {
+            "severity": "problem",
+            "text": "models[0].cases[0].when.daily.weekdays[1]: "
+            "Input should be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun', found \"Sunday\"",
+        }
+    ]
+
+
 def test_a_check_tells_what_would_be_skipped(market: str) -> None:
     """As a table with alike things once; as JSON one by one."""
     text = sheets("check", market)

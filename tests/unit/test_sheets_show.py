@@ -166,6 +166,11 @@ def test_what_is_not_there_is_one_line(place: str, args: tuple[str, ...], code: 
             "since 2026-01-01T00:00:00Z, until 2026-02-01T00:00:00Z",
         ),
         ({"daily": {"start": "16:30", "end": "00:30"}}, "16:30 to 00:30 UTC"),
+        ({"daily": {"start": "22:00", "end": "02:00", "weekdays": ["fri"]}}, "22:00 to 02:00 UTC on fri"),
+        (
+            {"daily": {"start": "00:00", "end": "00:00", "weekdays": ["sat", "sun"]}},
+            "24 hours from 00:00 UTC on sat or sun",
+        ),
     ],
 )
 def test_a_situation_is_said_in_words(when: dict[str, object], label: str) -> None:
