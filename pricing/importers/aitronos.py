@@ -9,15 +9,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from pricing.documents import (
-    MULTIPLIER_DIGITS,
-    PERCENTAGE_DIGITS,
-    PRICE_DIGITS,
-    read_json,
-    shown,
-)
+from pricing.documents import MULTIPLIER_DIGITS, PERCENTAGE_DIGITS, PRICE_DIGITS, shown
 from pricing.errors import InvalidDocument
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of
+from pricing.importers.imported import Imported, ImportOptions, finished, read_object, source_of
 from pricing.importers.reading import Node, Reading
 from pricing.model_names import repeated_names
 from pricing.sheets import CodeExecution, ConnectorTools, Model, Tier, UnitPrice
@@ -51,11 +45,9 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 def read_aitronos(value: bytes, options: ImportOptions) -> Imported:
     """The sheet in the API's answer, or every problem with it."""
     try:
-        document = read_json(value, name=FORMAT)
+        document = read_object(value, FORMAT)
     except InvalidDocument as invalid:
         return Imported(None, invalid.problems, [])
-    if not isinstance(document, dict):
-        return Imported(None, [f"document: must be an object, found {shown(document)}"], [])
     refusal = _refusal(document)
     if refusal is not None:
         return Imported(None, [refusal], [])

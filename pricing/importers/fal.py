@@ -11,9 +11,9 @@ without an answer are listed as skipped. A price of 0 is free, since fal says so
 import re
 from decimal import Decimal
 
-from pricing.documents import PRICE_DIGITS, read_json, shown
+from pricing.documents import PRICE_DIGITS, shown
 from pricing.errors import InvalidDocument
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
+from pricing.importers.imported import Imported, ImportOptions, finished, read_object, source_of, without_models
 from pricing.importers.reading import Node, Reading
 from pricing.money import plain
 from pricing.sheets import Model
@@ -36,11 +36,9 @@ _PLURALS = frozenset(
 def read_fal(value: bytes, options: ImportOptions) -> Imported:
     """The sheet in one page of fal's answer or in all of them joined, or every problem with it."""
     try:
-        document = read_json(value, name=FORMAT)
+        document = read_object(value, FORMAT)
     except InvalidDocument as invalid:
         return Imported(None, invalid.problems, [])
-    if not isinstance(document, dict):
-        return Imported(None, [f"document: must be an object, found {shown(document)}"], [])
     if isinstance(document.get("error"), dict) and "prices" not in document:
         said = shown(document["error"].get("message"))
         return Imported(None, [f"document: has no prices but the API's refusal: {said}"], [])

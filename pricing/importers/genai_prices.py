@@ -22,7 +22,7 @@ from typing import Any
 from pricing.documents import PRICE_DIGITS, NumberText, read_json, shown
 from pricing.errors import InvalidDocument
 from pricing.importers.entries import Grouped, UnusableEntry, is_name
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
+from pricing.importers.imported import Imported, ImportOptions, finished, market_sheet, without_models
 from pricing.importers.reading import Node, Reading
 from pricing.money import NotADecimal, exact, number, within
 from pricing.times import parse_time
@@ -61,14 +61,7 @@ def read_genai_prices(value: bytes, options: ImportOptions) -> Imported:
                 models.append({"provider": name, **_model(name, model.fields, taken, notes)})
             except UnusableEntry as unusable:
                 skipped.append((f"{name}/{model.fields.get('id')}", str(unusable)))
-    fields: dict[str, object] = {
-        "id": options.id,
-        "version": options.version,
-        "effective_from": options.effective_from,
-        "currency": "USD",
-        "models": tuple(models),
-        "source": source_of(value, FORMAT, options),
-    }
+    fields = market_sheet(value, FORMAT, options, models)
     problems = reading.problems or without_models(models, skipped)
     return finished(fields, problems, notes.lines(), skipped)
 

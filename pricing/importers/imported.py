@@ -1,13 +1,15 @@
 """What every importer takes and gives: bytes and options in, a sheet or every problem out."""
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 from pydantic import ValidationError
 
-from pricing.documents import problems_of
+from pricing.documents import problems_of, read_json, shown
+from pricing.errors import InvalidDocument
 from pricing.sheets import Sheet
 
 
@@ -37,6 +39,26 @@ class Imported:
     problems: list[str]
     warnings: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_object(value: bytes, form: str) -> dict[str, Any]:
+    """The JSON object that a document of a foreign format is. Raises InvalidDocument for all else."""
+    document = read_json(value, name=form)
+    if not isinstance(document, dict):
+        raise InvalidDocument(form, [f"document: must be an object, found {shown(document)}"])
+    return document
+
+
+def market_sheet(value: bytes, form: str, options: ImportOptions, models: Iterable[object]) -> dict[str, object]:
+    """The fields of a sheet of direct models in USD, to be `finished`."""
+    return {
+        "id": options.id,
+        "version": options.version,
+        "effective_from": options.effective_from,
+        "currency": "USD",
+        "models": tuple(models),
+        "source": source_of(value, form, options),
+    }
 
 
 def source_of(value: bytes, form: str, options: ImportOptions) -> dict[str, object]:

@@ -13,10 +13,10 @@ import re
 from collections import Counter
 from typing import Any
 
-from pricing.documents import read_json, shown
+from pricing.documents import shown
 from pricing.errors import InvalidDocument
 from pricing.importers.entries import Grouped, UnusableEntry, is_name
-from pricing.importers.imported import Imported, ImportOptions, finished, source_of, without_models
+from pricing.importers.imported import Imported, ImportOptions, finished, market_sheet, read_object, without_models
 from pricing.importers.litellm_entry import Entry, read_entry
 from pricing.importers.litellm_lists import Prices
 
@@ -28,11 +28,9 @@ _FREE = re.compile(r"\b(?:free|no cost)\b", re.IGNORECASE)
 def read_litellm(value: bytes, options: ImportOptions) -> Imported:
     """The sheet in LiteLLM's price map, or every problem with it."""
     try:
-        document = read_json(value, name=FORMAT)
+        document = read_object(value, FORMAT)
     except InvalidDocument as invalid:
         return Imported(None, invalid.problems, [])
-    if not isinstance(document, dict):
-        return Imported(None, [f"document: must be an object, found {shown(document)}"], [])
     notes, models, skipped = Grouped(), [], []
     for name, entry in document.items():
         # It explains the fields, with prices of 0.
@@ -43,14 +41,7 @@ def read_litellm(value: bytes, options: ImportOptions) -> Imported:
         except UnusableEntry as unusable:
             skipped.append((name, str(unusable)))
     _add_aliases(models)
-    fields: dict[str, object] = {
-        "id": options.id,
-        "version": options.version,
-        "effective_from": options.effective_from,
-        "currency": "USD",
-        "models": tuple(models),
-        "source": source_of(value, FORMAT, options),
-    }
+    fields = market_sheet(value, FORMAT, options, models)
     return finished(fields, without_models(models, skipped), notes.lines(), skipped)
 
 
