@@ -211,6 +211,13 @@ RULES = [
         "A broker that is away for ten seconds ends all workers.",
     ),
     Mutant(
+        "a batch after the fence is a bug",
+        ERRORS,
+        "TROUBLE = (kafka.KafkaError, kafka.IllegalOperation, ",
+        "TROUBLE = (kafka.KafkaError, ",
+        "A worker that is fenced between two batches of a transaction ends.",
+    ),
+    Mutant(
         "a fence is an unknown outcome",
         ERRORS,
         "    if isinstance(error, _FENCED):",

@@ -17,6 +17,7 @@ OPERATIONS = [
     "find_coordinator",
     "init_pid",
     "begin",
+    "metadata",
     "add_partitions",
     "produce",
     "add_offsets",
@@ -30,7 +31,7 @@ OPERATIONS = [
     "heartbeat",
     "leave",
 ]
-"""In the loop's order; `begin` is local in aiokafka and `connect` reads metadata."""
+"""In the loop's order; `begin` is local in aiokafka, `metadata` is of a topic that a producer has not used before."""
 
 
 class Kind(StrEnum):

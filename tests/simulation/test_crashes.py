@@ -20,7 +20,14 @@ from tests.simulation.seeds import Report, live
 # The rows of the crash table, each with the operations in which the death or error comes. `begin` sends nothing.
 CRASH_TABLE: dict[str, tuple[str, ...]] = {
     "1–2 poll and step": ("fetch", "list_offsets", "committed"),
-    "3–5 an open transaction": ("begin", "add_partitions", "produce", "add_offsets", "offset_commit"),
+    "3–5 an open transaction": (
+        "begin",
+        "metadata",
+        "add_partitions",
+        "produce",
+        "add_offsets",
+        "offset_commit",
+    ),
     "6 commit, answer unknown; after 6, before 7": ("end_txn",),
     "partition revoked mid-batch": ("join", "sync", "heartbeat", "leave"),
     "the next owner's start()": ("connect", "find_coordinator", "init_pid"),

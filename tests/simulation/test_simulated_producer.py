@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 from aiokafka.errors import (
+    IllegalOperation,
     KafkaError,
     MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
 )
+from aiokafka.structs import TopicPartition
 
 from tests.simulation import (
     Fault,
@@ -31,6 +33,8 @@ from tests.simulation.scenarios import (
     started,
     values,
 )
+
+STATE = TopicPartition("state", 0)
 
 
 def test_a_new_start_fences_the_old_producer_and_aborts_its_transaction() -> None:
@@ -68,6 +72,23 @@ def test_after_a_fenced_commit_the_next_call_is_a_bare_assertion_error() -> None
         await asyncio.wait_for(old.stop(), 3)
 
     simulate(scenario)
+
+
+def test_a_fence_between_two_batches_makes_the_second_an_illegal_operation() -> None:
+    """Not a KafkaError: a topic's first use waits for its metadata, and the sender hears of the fence meanwhile."""
+
+    async def scenario(broker: SimBroker) -> None:
+        clients = SimClients(broker, "w")
+        old = await started(clients)
+        await old.begin_transaction()
+        await started(clients)
+        first = await send(old, b"zombie")
+        with pytest.raises(IllegalOperation):
+            await send(old, b"zombie", tp=STATE)
+        with pytest.raises(ProducerFenced):
+            await first
+
+    simulate(scenario, ScriptedFaults({("metadata", 2): Fault(Kind.LATE, 500)}))
 
 
 def test_a_zombie_thawed_after_its_partition_moved_is_fenced() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka.errors import (
     BrokerResponseError,
     KafkaConnectionError,
+    KafkaError,
     NodeNotReadyError,
     RequestTimedOutError,
     UnknownTopicOrPartitionError,
@@ -40,6 +41,7 @@ class Wire:
         self._worker = worker
         self._request_timeout_s = request_timeout_ms / 1000
         self._requests = ProducerRequests(broker)
+        self._topics_known: set[str] = set()
 
     async def call(self, op: str, detail: object, effect: Callable[[], Any]) -> Any:
         """Carry an operation to the broker, run `effect` there, bring back its result, or what the fault
@@ -169,10 +171,17 @@ class Wire:
         """Metadata is always there."""
 
     async def _wait_on_metadata(self, topic: str) -> set[int]:
-        partitions = self.cluster.partitions_for_topic(topic)
-        if partitions is None:
-            await asyncio.sleep(self._request_timeout_s)
-            raise UnknownTopicOrPartitionError(topic)
+        """Asked for at a topic's first use, again and again; the producer's sender goes on meanwhile."""
+        started = self._loop.time()
+        partitions = self.cluster.partitions_for_topic(topic) if topic in self._topics_known else None
+        while partitions is None:
+            try:
+                partitions = await self.call("metadata", topic, lambda: self.cluster.partitions_for_topic(topic))
+            except KafkaError:
+                await self.force_metadata_update()
+            if partitions is None and self._loop.time() - started > self._request_timeout_s:
+                raise UnknownTopicOrPartitionError(topic)
+        self._topics_known.add(topic)
         return partitions
 
 
