@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import add
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pricing.costs import Cost, NoCost, margin_of
 from pricing.money import ZERO, whole
@@ -32,7 +32,7 @@ _PLACES = {name: place for place, name in enumerate((*MEMBERS, *OBJECTS))}
 Number = int | Decimal
 
 
-class Sums(NamedTuple):
+class Sums(Struct, frozen=True, gc=False):
     """What events add up to: numbers, and beside them their paths in the record, such as `list/CHF` with INSIDE for the
     slash, in the record's order. Columns, because adding two of them is what a worker does most after pricing.
     """
@@ -42,16 +42,20 @@ class Sums(NamedTuple):
 
     def plus(self, other: "Sums") -> "Sums":
         """Both together; neither is changed."""
-        if self.paths == other.paths:
+        if self.paths is other.paths:
             return Sums(self.paths, list(map(add, self.numbers, other.numbers)))
-        both = dict(zip(*self, strict=True))
-        for path, number in zip(*other, strict=True):
+        both = self.by_path()
+        for path, number in other.by_path().items():
             both[path] = both[path] + number if path in both else number
         return sums_of(both)
 
+    def by_path(self) -> dict[str, Number]:
+        """The numbers by their paths."""
+        return dict(zip(self.paths, self.numbers, strict=True))
+
 
 def sums_of(numbers: Mapping[str, Number]) -> Sums:
-    """These numbers, by their paths, in the order of the record."""
+    """These numbers, by their paths, in the order of the record. Equal paths are mostly one object."""
     paths = _in_order(tuple(numbers))
     return Sums(paths, [numbers[path] for path in paths])
 
@@ -71,7 +75,7 @@ class TotalKey(NamedTuple):
     item: str | None
 
 
-class Total(NamedTuple):
+class Total(Struct, frozen=True, gc=False):
     """One record of the totals topic; `revision` counts its records, `as_of` is the greatest `priced_at` in it."""
 
     sums: Sums
@@ -116,20 +120,22 @@ class Tally:
             leaf.add_cost(cost)
 
     def sums(self) -> Iterator[tuple[TotalKey, Sums]]:
-        """What the batch adds to every total that it touches, hours and items first."""
+        """What the batch adds to every total that it touches."""
         hours: dict[tuple[str, str, int, str | None], Sums] = {}
         for (organization, project, hour, item, billable, terms, kind), leaf in self._leaves.items():
             sums = leaf.sums(billable, terms, self._report_currencies)
             if kind is not None:
                 sums = leaf.with_costs(sums, kind, self._report_currencies)
-            _into(hours, (organization, project, hour, item), sums)
-            _into(hours, (organization, project, hour, None), sums)
-        for window in WINDOWS:
-            starts: dict[tuple[str, str, int, str | None], Sums] = {}
-            for (organization, project, hour, found), sums in hours.items():
-                _into(starts, (organization, project, window_start(window, hour), found), sums)
-            for (organization, project, start, found), sums in starts.items():
-                yield TotalKey(organization, project, window, start, found), sums
+            for found in (item, None):
+                place = (organization, project, hour, found)
+                known = hours.get(place)
+                hours[place] = sums if known is None else known.plus(sums)
+        totals: dict[TotalKey, Sums] = {}
+        for place, sums in hours.items():
+            for key in _keys_of(*place):
+                known = totals.get(key)
+                totals[key] = sums if known is None else known.plus(sums)
+        return iter(totals.items())
 
 
 class _Leaf:
@@ -189,7 +195,7 @@ class _Leaf:
 
     def with_costs(self, sums: Sums, kind: type, report_currencies: tuple[str, ...]) -> Sums:
         """`sums` and what the costs add to them: all of these events have one, or none has."""
-        found = dict(zip(*sums, strict=True))
+        found = sums.by_path()
         if kind is NoCost:
             return sums_of({**found, "events_without_cost": self.events})
         due = f"due{INSIDE}"
@@ -214,6 +220,12 @@ def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:
     return total
 
 
+@lru_cache(16_384)
+def _keys_of(organization: str, project: str, hour: int, item: str | None) -> tuple[TotalKey, ...]:
+    """The totals that usage of an hour belongs to."""
+    return tuple(TotalKey(organization, project, window, window_start(window, hour), item) for window in WINDOWS)
+
+
 def window_start(window: str, at: int) -> int:
     """The start of the UTC hour, day or month that `at` lies in."""
     if window == "hour":
@@ -233,8 +245,3 @@ def window_end(window: str, start: int) -> int:
 def _month_start(day: int) -> int:
     found = datetime.fromtimestamp(day // SECOND_NS, UTC)
     return (date(found.year, found.month, 1) - date(1970, 1, 1)).days * DAY_NS
-
-
-def _into(sums: dict[Any, Sums], key: Any, more: Sums) -> None:
-    found = sums.get(key)
-    sums[key] = more if found is None else found.plus(more)

@@ -95,7 +95,7 @@ class Counts:
 
     def add_due(self, sums: Sums) -> None:
         """The amounts due among these."""
-        for path, amount in zip(*sums, strict=True):
+        for path, amount in sums.by_path().items():
             if path.startswith(_DUE):
                 currency = path.removeprefix(_DUE)
                 self.amounts[currency] = self.amounts.get(currency, 0) + amount

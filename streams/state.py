@@ -18,7 +18,7 @@ from streams.total_codec import read_total
 
 FORMAT = 1
 SEGMENT_IDS_MAX = 15_000  # 480,000 bytes: a full segment
-HOT_TOTALS_MAX = 5_000
+HOT_TOTALS_MAX = 2_500
 
 Record = tuple[bytes, bytes | None]
 
@@ -67,7 +67,8 @@ class Changes:
 
     position: Position
     seen: dict[int, list[bytes]] = field(default_factory=dict)
-    totals: dict[str, tuple[Total, bytes]] = field(default_factory=dict)
+    totals: dict[str, Total] = field(default_factory=dict)
+    totals_written: dict[str, bytes] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     parked: dict[int, ParkedEvent] = field(default_factory=dict)
     released: list[int] = field(default_factory=list)
@@ -97,6 +98,7 @@ class State:
         self.parked: dict[int, ParkedEvent] = {}
         self.totals: dict[str, bytes] = {}
         self._hot: dict[str, Total] = {}
+        self._warm: dict[str, Total] = {}
         self._windows: dict[tuple[str, str], set[str]] = {}
         self._days: dict[int, _Day] = {}
 
@@ -104,10 +106,9 @@ class State:
 
     def find_total(self, key: str) -> Total | None:
         """The total as last published."""
-        total = self._hot.get(key)
+        total = self._hot.get(key) or self._warm.get(key)
         if total is None and (value := self.totals.get(key)) is not None:
             total = read_total(value)[1]
-            self._keep_hot(key, total)
         return total
 
     def waiting_for(self, published: Iterable[str]) -> list[int]:
@@ -152,9 +153,8 @@ class State:
         self.parked.update(changes.parked)
         for offset in changes.released:
             del self.parked[offset]
-        for key, (total, value) in changes.totals.items():
-            self._put_total(key, value)
-            self._keep_hot(key, total)
+        self._put_totals(changes.totals_written)
+        self._keep_hot(changes.totals)
         for key in changes.expired_totals:
             self._drop_total(key)
         self.position = changes.position
@@ -163,9 +163,9 @@ class State:
         """A small segment; or, once they are many, a full one in their place and the rest as a small one."""
         held = self._days.get(day) or _Day()
         number = held.next
-        joined = b"".join(held.small.values()) + rows
-        if len(joined) < SEGMENT_IDS_MAX * ROW_BYTES:
+        if sum(map(len, held.small.values())) + len(rows) < SEGMENT_IDS_MAX * ROW_BYTES:
             return [(_seen_key(day, number), rows)]
+        joined = b"".join(held.small.values()) + rows
         first, *others = [*held.small, number]
         full = len(joined) // (SEGMENT_IDS_MAX * ROW_BYTES) * SEGMENT_IDS_MAX * ROW_BYTES
         parts = [joined[at : at + SEGMENT_IDS_MAX * ROW_BYTES] for at in range(0, full, SEGMENT_IDS_MAX * ROW_BYTES)]
@@ -188,20 +188,21 @@ class State:
             else:
                 held.small[number] = value
 
-    def _keep_hot(self, key: str, total: Total) -> None:
-        self._hot.pop(key, None)  # it goes to the end: the first one is the one that was touched longest ago
-        self._hot[key] = total
+    def _keep_hot(self, totals: Mapping[str, Total]) -> None:
+        """Keep what was touched last ready to be added to: the others are read again."""
+        self._hot.update(totals)
         if len(self._hot) > HOT_TOTALS_MAX:
-            del self._hot[next(iter(self._hot))]
+            self._hot, self._warm = {}, self._hot
 
-    def _put_total(self, key: str, value: bytes) -> None:
-        if key not in self.totals:
+    def _put_totals(self, written: Mapping[str, bytes]) -> None:
+        for key in written.keys() - self.totals.keys():
             self._windows.setdefault(_window_of(key), set()).add(key)
-        self.totals[key] = value
+        self.totals.update(written)
 
     def _drop_total(self, key: str) -> None:
         del self.totals[key]
         self._hot.pop(key, None)
+        self._warm.pop(key, None)
         keys = self._windows[_window_of(key)]
         keys.discard(key)
         if not keys:
@@ -230,8 +231,7 @@ def restore(
     state = State(position)
     for key, value in latest.items():
         _take_in(state, key, value)
-    for key, value in totals.items():
-        state._put_total(key.decode(), value)
+    state._put_totals({key.decode(): value for key, value in totals.items()})
     return state
 
 

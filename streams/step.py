@@ -28,7 +28,7 @@ from streams.expiry import expired_days, expired_totals
 from streams.letters import Arrival
 from streams.seen import row
 from streams.state import Changes, ParkedEvent, State, append_day
-from streams.total_codec import total_key, write_total
+from streams.total_codec import heading, write_total
 
 MS_NS = 1_000_000
 FUTURE_NS = 5 * 60 * 1_000_000_000
@@ -252,12 +252,13 @@ class _Batch:
         now = self._now_ms * MS_NS
         records: list[OutRecord] = []
         for key, sums in self._tally.sums():
-            name = total_key(key)
-            known = self._state.find_total(name)
+            head = heading(key)
+            known = self._state.find_total(head.name)
             total = first_total(sums, now) if known is None else known.plus(sums, now)
-            value = write_total(key, total)
-            self._changes.totals[name] = (total, value)
-            records.append((name.encode(), value, [], self._now_ms))
+            value = write_total(head, total)
+            self._changes.totals[head.name] = total
+            self._changes.totals_written[head.name] = value
+            records.append((head.key, value, [], self._now_ms))
             if key.item is None and key.window == "hour":
                 self._counts.add_due(sums)
         if records:

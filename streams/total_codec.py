@@ -7,7 +7,7 @@ their text is prepared once for each set of paths.
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,19 +21,32 @@ _PLACE = "\x00"  # where a number goes: JSON has it escaped
 _NOT_SUMS = ("organization", "project", "window", "start", "end", "item", "revision", "as_of")
 
 
+class Heading(NamedTuple):
+    """What the key of a total says, as text: its `name`, which is the record's key, and the first `members`."""
+
+    name: str
+    key: bytes
+    members: str
+
+
 @lru_cache(maxsize=16_384)
-def total_key(key: TotalKey) -> str:
-    """`organization/project/window/start[/item]`; only an item may contain a slash."""
-    text = f"{key.organization}/{key.project}/{key.window}/{format_time(key.start)}"
-    return text if key.item is None else f"{text}/{key.item}"
+def heading(key: TotalKey) -> Heading:
+    """The name is `organization/project/window/start[/item]`; only an item may contain a slash."""
+    name, item = f"{key.organization}/{key.project}/{key.window}/{format_time(key.start)}", ""
+    if key.item is not None:
+        name, item = f"{name}/{key.item}", f'"item":{json_text(key.item)},'
+    members = (
+        f'{{"organization":"{key.organization}","project":"{key.project}","window":"{key.window}",'
+        f'"start":"{format_time(key.start)}","end":"{format_time(window_end(key.window, key.start))}",{item}'
+    )
+    return Heading(name, name.encode(), members)
 
 
-def write_total(key: TotalKey, total: Total) -> bytes:
+def write_total(head: Heading, total: Total) -> bytes:
     """The record of a total."""
-    paths, numbers = total.sums
-    parts = list(_layout(paths))
-    parts[1::2] = map(plain, numbers)
-    return f'{_head(key)}{"".join(parts)},"revision":{total.revision},"as_of":"{_time(total.as_of)}"}}'.encode()
+    parts = list(_layout(total.sums.paths))
+    parts[1::2] = map(plain, total.sums.numbers)
+    return f'{head.members}{"".join(parts)},"revision":{total.revision},"as_of":"{_time(total.as_of)}"}}'.encode()
 
 
 _time = lru_cache(64)(format_time)
@@ -54,15 +67,6 @@ def _leaves(members: Mapping[str, Any], inside: str) -> Iterator[tuple[str, Numb
             yield from _leaves(member, f"{inside}{name}{INSIDE}")
         else:
             yield inside + name, member if isinstance(member, int) else _decimal(member)
-
-
-@lru_cache(maxsize=16_384)
-def _head(key: TotalKey) -> str:
-    item = "" if key.item is None else f'"item":{json_text(key.item)},'
-    return (
-        f'{{"organization":"{key.organization}","project":"{key.project}","window":"{key.window}",'
-        f'"start":"{format_time(key.start)}","end":"{format_time(window_end(key.window, key.start))}",{item}'
-    )
 
 
 @lru_cache(maxsize=4_096)

@@ -32,7 +32,7 @@ from streams.codec import PricedWriter
 from streams.state import State
 from streams.step import step
 from streams.topics import Topics
-from streams.total_codec import total_key, write_total
+from streams.total_codec import heading, write_total
 from tests import oracle
 from tests.oracle import Found, Oracle, Parked, Record, Settings, account
 from tests.oracle_checks import differences, header_origin, total_differences
@@ -274,7 +274,7 @@ def test_totals_are_the_sums_of_priced_events(seed: int, count: int) -> None:
 
 def totals_of(tally: Tally) -> list[tuple[str, bytes]]:
     """What a tally adds, as first totals."""
-    return [(total_key(key), write_total(key, first_total(sums, 0))) for key, sums in tally.sums()]
+    return [(heading(key).name, write_total(heading(key), first_total(sums, 0))) for key, sums in tally.sums()]
 
 
 # --- whole streams through the step
@@ -470,7 +470,11 @@ def test_a_step_is_pure(seed: int) -> None:
 
 def snapshot(found: State) -> Any:
     """Everything in a state, but what is only a copy of it kept at hand."""
-    facts = {name: copy.deepcopy(value) for name, value in vars(found).items() if name not in ("seen", "_hot", "_days")}
+    facts = {
+        name: copy.deepcopy(value)
+        for name, value in vars(found).items()
+        if name not in ("seen", "_hot", "_warm", "_days")
+    }
     days = {day: (list(held.full), dict(held.small)) for day, held in found._days.items()}
     ids = found.seen._rows[: len(found.seen)].tobytes()
     return facts, days, ids

@@ -15,7 +15,7 @@ from pricing.times import format_time, parse_time
 from pricing.totals import WINDOWS, TotalKey, window_end, window_start
 from streams.codec import PricedWriter
 from streams.letters import RawRecord
-from streams.total_codec import read_total, total_key, write_total
+from streams.total_codec import heading, read_total, write_total
 from tests.product import START, account, book, priced, rate, sheet
 from tests.usage import sample_sheet, usage
 
@@ -203,7 +203,7 @@ def test_a_total_is_written_as_it_was_read(found: dict[str, Any]) -> None:
     """Every field, exactly: it is its own changelog. Nothing is in it that the contract does not say."""
     with exact():
         key, total = read_total(json.dumps(found).encode())
-        value = write_total(key, total)
+        value = write_total(heading(key), total)
         assert read_total(value) == (key, total)
     read_json(value, name="total")
     assert json.loads(value) == found
@@ -227,4 +227,4 @@ def test_a_total_is_written_as_it_was_read(found: dict[str, Any]) -> None:
 )
 def test_the_key_of_a_total_has_four_parts_or_five(item: str | None, text: str) -> None:
     """Only the item may contain a slash."""
-    assert total_key(TotalKey("org_1", "p:1", "hour", parse_time("2026-11-22T10:00:00Z"), item)) == text
+    assert heading(TotalKey("org_1", "p:1", "hour", parse_time("2026-11-22T10:00:00Z"), item)).name == text

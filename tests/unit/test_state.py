@@ -23,7 +23,7 @@ from streams.state import (
     append_day,
     restore,
 )
-from streams.total_codec import read_total, total_key, write_total
+from streams.total_codec import heading, read_total, write_total
 from tests.product import START, account
 
 RECORD_BYTES_MAX = 1_000_000
@@ -53,7 +53,7 @@ def parked(offset: int, *waits: str, reason: str = "no_rate_at_time") -> ParkedE
     )
 
 
-def total(window: str, at: int, item: str | None, events: int) -> tuple[str, tuple[Total, bytes]]:
+def total(window: str, at: int, item: str | None, events: int) -> tuple[str, Total, bytes]:
     """A total and its key."""
     start = window_start(window, at)
     sums = {name: {} for name in ("quantities", "list", "net", "due", "converted", "provider_cost")}
@@ -66,7 +66,7 @@ def total(window: str, at: int, item: str | None, events: int) -> tuple[str, tup
     ).encode()
     with exact():
         key, found = read_total(value)
-        return total_key(key), (found, write_total(key, found))
+        return heading(key).name, found, write_total(heading(key), found)
 
 
 # --- the property
@@ -130,7 +130,7 @@ class Log:
         for key, value in records:
             self.largest = max(self.largest, len(value or b""))
             put(self.latest, key, value)
-        for name, (_, value) in changes.totals.items():
+        for name, value in changes.totals_written.items():
             put(self.totals, name.encode(), value)
         for name in changes.expired_totals:
             put(self.totals, name.encode(), None)
@@ -163,8 +163,9 @@ def changes_of(plan: Plan, state: State, number: int, log: Log) -> Changes:
     still = [offset for offset in state.parked if offset not in changes.released][: plan.recolours]
     changes.parked = {offset: parked(offset, "sheet/other", reason="unknown_tier") for offset in still}
     changes.parked |= {100 * number + extra: parked(100 * number + extra) for extra in range(plan.parks)}
-    named = [total(window, AT + hours * 400 * HOUR_NS, item, number) for window, hours, item in plan.totals]
-    changes.totals = dict(named)
+    for window, hours, item in plan.totals:
+        name, found, value = total(window, AT + hours * 400 * HOUR_NS, item, number)
+        changes.totals[name], changes.totals_written[name] = found, value
     changes.expired_totals = [key for key in state.totals if plan.expires_totals and key not in changes.totals][:2]
     return changes
 
@@ -218,9 +219,9 @@ def test_a_full_segment_takes_the_place_of_the_small_ones() -> None:
 def test_records_change_nothing() -> None:
     """Before the commit has succeeded the state is as it was."""
     log, state = Log(), State(position())
-    first = Changes(
-        position(raw=1), seen={1: [bytes(ROW_BYTES)]}, parked={3: parked(3)}, totals=dict([total("day", AT, None, 1)])
-    )
+    first = Changes(position(raw=1), seen={1: [bytes(ROW_BYTES)]}, parked={3: parked(3)})
+    name, found, value = total("day", AT, None, 1)
+    first.totals, first.totals_written = {name: found}, {name: value}
     log.write(state, first)
     state.fold(first)
     before = repr(facts(state, log))

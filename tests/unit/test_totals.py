@@ -14,7 +14,7 @@ from pricing.money import exact
 from pricing.sheets import parse_sheet
 from pricing.times import format_time, parse_time
 from pricing.totals import WINDOWS, Tally, Total, TotalKey, first_total, window_end, window_start
-from streams.total_codec import total_key, write_total
+from streams.total_codec import heading, write_total
 from tests.oracle import plain
 from tests.product import START, account, book, priced, rate, sheet
 from tests.usage import sample_sheet, usage
@@ -48,7 +48,7 @@ def summed(batches: Iterable[list[Any]], found: Book = BOOK) -> dict[str, dict[s
                 tally.add(priced(line, found, STANDARD))
             for key, sums in tally.sums():
                 totals[key] = totals[key].plus(sums, 0) if key in totals else first_total(sums, 0)
-        written = {total_key(key): json.loads(write_total(key, total)) for key, total in totals.items()}
+        written = {heading(key).name: json.loads(write_total(heading(key), total)) for key, total in totals.items()}
     return {key: {n: v for n, v in value.items() if n not in ("revision", "as_of")} for key, value in written.items()}
 
 
