@@ -10,7 +10,8 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from streams.settings import Settings
 
-FETCH_WAIT_MS = 50
+FETCH_WAIT_MS = 25
+FETCH_BYTES = 60_000  # an answer for every few records would cost the worker more than it waits for these
 STOP_TIMEOUT_S = 3.0
 
 
@@ -70,6 +71,7 @@ class GroupConsumer:
         self._consumer = AIOKafkaConsumer(
             **common,
             **_READ_COMMITTED,
+            fetch_min_bytes=FETCH_BYTES,
             group_id=settings.group,
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=settings.session_timeout_ms,
