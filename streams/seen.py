@@ -16,9 +16,6 @@ CONTENT_BYTES = 8
 
 _U64 = np.dtype("<u8")
 _LOAD_MAX = 0.6
-_WINDOW = 8  # slots that are looked at together
-_STEPS = np.arange(_WINDOW)
-_CLAIMS_MAX = 16_384  # at once, for memory
 
 
 def row(fingerprint: bytes, content: bytes, offset: int) -> bytes:
@@ -44,18 +41,18 @@ class SeenIds:
         if not self._count or not fingerprints:
             return found
         keys = np.frombuffer(b"".join(fingerprints), _U64).reshape(-1, 2)
-        at = self._homes(keys)
+        mask = len(self._slots) - 1
+        at = (keys[:, 1] & np.uint64(mask)).astype(np.int64)
         pending = np.arange(len(keys))
         while pending.size:
-            rows = self._slots[self._windows(at)]
-            taken = np.logical_and.accumulate(rows >= 0, axis=1)  # beyond a free slot there is nothing
-            key, step = np.nonzero(taken)
-            wanted, number = keys[pending[key]], rows[key, step]
-            same = (self._rows[number, 0] == wanted[:, 0]) & (self._rows[number, 1] == wanted[:, 1])
-            for index, row_number in zip(pending[key[same]].tolist(), number[same].tolist(), strict=True):
-                found[index] = self._rows[row_number, 2].tobytes()
-            goes_on = taken[:, -1]
-            pending, at = pending[goes_on], at[goes_on] + _WINDOW
+            rows = self._slots[at[pending]]
+            taken = rows >= 0
+            pending, rows = pending[taken], rows[taken]
+            same = (self._rows[rows, 0] == keys[pending, 0]) & (self._rows[rows, 1] == keys[pending, 1])
+            for index, number in zip(pending[same].tolist(), rows[same].tolist(), strict=True):
+                found[index] = self._rows[number, 2].tobytes()
+            pending = pending[~same]
+            at[pending] = (at[pending] + 1) & mask
         return found
 
     def add(self, day: int, rows: bytes) -> None:
@@ -101,22 +98,12 @@ class SeenIds:
         self._claim(0)
 
     def _claim(self, first: int) -> None:
-        """Give every row from `first` on a slot: all try the next free one at once, the last to write wins."""
-        for start in range(first, self._count, _CLAIMS_MAX):
-            numbers = np.arange(start, min(start + _CLAIMS_MAX, self._count), dtype=np.int32)
-            at = self._homes(self._rows[start : start + len(numbers)])
-            while numbers.size:
-                free = self._slots[self._windows(at)] < 0
-                has_free = free.any(axis=1)
-                at = at + np.where(has_free, free.argmax(axis=1), _WINDOW) & len(self._slots) - 1
-                self._slots[at[has_free]] = numbers[has_free]
-                lost = self._slots[at] != numbers
-                numbers, at = numbers[lost], at[lost]
-
-    def _homes(self, rows: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The slots at which the search for these fingerprints begins."""
-        return (rows[:, 1] & np.uint64(len(self._slots) - 1)).astype(np.int64)
-
-    def _windows(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The numbers of the slots from each of these on: few searches need more than one window."""
-        return at[:, None] + _STEPS & len(self._slots) - 1
+        """Give every row from `first` on a slot: all try at once, the last to write wins, the others move on."""
+        mask = len(self._slots) - 1
+        numbers = np.arange(first, self._count, dtype=np.int32)
+        at = (self._rows[first : self._count, 1] & np.uint64(mask)).astype(np.int64)
+        while numbers.size:
+            free = self._slots[at] < 0
+            self._slots[at[free]] = numbers[free]
+            lost = self._slots[at] != numbers
+            numbers, at = numbers[lost], (at[lost] + 1) & mask
