@@ -4,7 +4,7 @@ Amounts are linear in quantities, so a `Tally` only adds quantities per event an
 exact: no rounding happens anywhere, so sums of products and products of sums are the same number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -55,14 +55,15 @@ class Sums(Struct, frozen=True, gc=False):
 
 
 def sums_of(numbers: Mapping[str, Number]) -> Sums:
-    """These numbers, by their paths, in the order of the record. Equal paths are mostly one object."""
+    """These numbers, by their paths, in the order of the record. Equal paths are one object, for `plus`."""
     paths = _in_order(tuple(numbers))
     return Sums(paths, [numbers[path] for path in paths])
 
 
 @lru_cache(4096)
 def _in_order(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(paths, key=lambda path: (_PLACES[path.partition(INSIDE)[0]], path)))
+    ordered = tuple(sorted(paths, key=lambda path: (_PLACES[path.partition(INSIDE)[0]], path)))
+    return paths if paths == ordered else _in_order(ordered)
 
 
 class TotalKey(NamedTuple):
@@ -119,7 +120,7 @@ class Tally:
         if cost is not None and not isinstance(cost, NoCost):
             leaf.add_cost(cost)
 
-    def sums(self) -> Iterator[tuple[TotalKey, Sums]]:
+    def sums(self) -> Mapping[TotalKey, Sums]:
         """What the batch adds to every total that it touches."""
         hours: dict[tuple[str, str, int, str | None], Sums] = {}
         for (organization, project, hour, item, billable, terms, kind), leaf in self._leaves.items():
@@ -135,7 +136,7 @@ class Tally:
             for key in _keys_of(*place):
                 known = totals.get(key)
                 totals[key] = sums if known is None else known.plus(sums)
-        return iter(totals.items())
+        return totals
 
 
 class _Leaf:

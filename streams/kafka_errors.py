@@ -59,8 +59,7 @@ _FATAL = (
     kafka.CorruptRecordException,
     kafka.UnsupportedVersionError,
 )
-# aiokafka's state machine is made of assertions, and a batch after the fence is an IllegalOperation, no KafkaError.
-_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, kafka.IllegalOperation, AssertionError)
+_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, AssertionError)
 
 # What a client and the logs may bring. Anything else is a bug and ends the worker. A TimeoutError is an OSError.
 TROUBLE = (kafka.KafkaError, kafka.IllegalOperation, OSError, AssertionError, StateContradiction, Refused)
@@ -76,6 +75,6 @@ def classify(error: BaseException) -> Exception:
         return Refused(str(error))
     if isinstance(error, _FATAL):
         return Refused(one_line(error))
-    if isinstance(error, _FENCED):
+    if isinstance(error, _FENCED):  # the state machine inside aiokafka is made of assertions
         return Fenced(repr(error))
     return OutcomeUnknown(repr(error))

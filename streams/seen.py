@@ -16,6 +16,7 @@ CONTENT_BYTES = 8
 
 _U64 = np.dtype("<u8")
 _LOAD_MAX = 0.6
+_CLAIMS_MAX = 16_384  # at once, for memory
 
 
 def row(fingerprint: bytes, content: bytes, offset: int) -> bytes:
@@ -100,10 +101,11 @@ class SeenIds:
     def _claim(self, first: int) -> None:
         """Give every row from `first` on a slot: all try at once, the last to write wins, the others move on."""
         mask = len(self._slots) - 1
-        numbers = np.arange(first, self._count, dtype=np.int32)
-        at = (self._rows[first : self._count, 1] & np.uint64(mask)).astype(np.int64)
-        while numbers.size:
-            free = self._slots[at] < 0
-            self._slots[at[free]] = numbers[free]
-            lost = self._slots[at] != numbers
-            numbers, at = numbers[lost], (at[lost] + 1) & mask
+        for start in range(first, self._count, _CLAIMS_MAX):
+            numbers = np.arange(start, min(start + _CLAIMS_MAX, self._count), dtype=np.int32)
+            at = (self._rows[start : start + len(numbers), 1] & np.uint64(mask)).astype(np.int64)
+            while numbers.size:
+                free = self._slots[at] < 0
+                self._slots[at[free]] = numbers[free]
+                lost = self._slots[at] != numbers
+                numbers, at = numbers[lost], (at[lost] + 1) & mask

@@ -120,7 +120,11 @@ class Session:
             for target, batch in zip(batches, row, strict=True):
                 if batch is not None:
                     topic, partition = target
-                    futures[target].append(await self._producer.send_batch(batch, topic, partition=partition))
+                    try:
+                        futures[target].append(await self._producer.send_batch(batch, topic, partition=partition))
+                    except kafka.IllegalOperation:  # the transaction has failed meanwhile; what was sent knows why
+                        await asyncio.gather(*chain.from_iterable(futures.values()))
+                        raise
         return {target: await self._offsets_of(batches[target], sent) for target, sent in futures.items()}
 
     async def _offsets_of(self, batches: Sequence[Any], futures: Sequence[Any]) -> list[range]:

@@ -18,7 +18,7 @@ from streams.total_codec import read_total
 
 FORMAT = 1
 SEGMENT_IDS_MAX = 15_000  # 480,000 bytes: a full segment
-HOT_TOTALS_MAX = 2_500
+HOT_TOTALS = 2_500  # then a new generation begins, and the one before the last is let go
 
 Record = tuple[bytes, bytes | None]
 
@@ -63,7 +63,8 @@ class ParkedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Changes:
-    """What one transaction changes. `parked` is complete once the parked records have their offsets."""
+    """What one transaction changes. `parked` is complete once the parked records have their offsets; `totals_written`
+    are the records of `totals`."""
 
     position: Position
     seen: dict[int, list[bytes]] = field(default_factory=dict)
@@ -191,7 +192,7 @@ class State:
     def _keep_hot(self, totals: Mapping[str, Total]) -> None:
         """Keep what was touched last ready to be added to: the others are read again."""
         self._hot.update(totals)
-        if len(self._hot) > HOT_TOTALS_MAX:
+        if len(self._hot) > HOT_TOTALS:
             self._hot, self._warm = {}, self._hot
 
     def _put_totals(self, written: Mapping[str, bytes]) -> None:

@@ -251,14 +251,14 @@ class _Batch:
     def _add_totals(self) -> None:
         now = self._now_ms * MS_NS
         records: list[OutRecord] = []
-        for key, sums in self._tally.sums():
+        for key, sums in self._tally.sums().items():
             head = heading(key)
             known = self._state.find_total(head.name)
             total = first_total(sums, now) if known is None else known.plus(sums, now)
             value = write_total(head, total)
             self._changes.totals[head.name] = total
             self._changes.totals_written[head.name] = value
-            records.append((head.key, value, [], self._now_ms))
+            records.append((head.record_key, value, [], self._now_ms))
             if key.item is None and key.window == "hour":
                 self._counts.add_due(sums)
         if records:

@@ -22,10 +22,10 @@ _NOT_SUMS = ("organization", "project", "window", "start", "end", "item", "revis
 
 
 class Heading(NamedTuple):
-    """What the key of a total says, as text: its `name`, which is the record's key, and the first `members`."""
+    """What the key of a total says, as text: its name in the state, the key of its record, and the first members."""
 
     name: str
-    key: bytes
+    record_key: bytes
     members: str
 
 

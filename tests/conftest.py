@@ -42,6 +42,14 @@ def one_seed(pytestconfig: pytest.Config) -> int | None:
     return seed
 
 
+@pytest.fixture(scope="module")
+def few_hot_totals() -> Iterator[None]:
+    """Few totals make a generation, so that a total is found in each, or read again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.state.HOT_TOTALS", 3)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """Bootstrap servers of a real Kafka, one for the session. Where there can be none, the test fails."""

@@ -25,7 +25,7 @@ from tests.broker.harness import PARTITIONS, clock_ms, prepare, produce, read, s
 from tests.broker.processes import WorkerProcess, eventually, workers
 from tests.usage import RawRecord, stream
 
-SOON_S = 20
+SOON_S = 40
 
 
 async def refused(worker: WorkerProcess) -> str:

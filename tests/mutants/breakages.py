@@ -211,11 +211,11 @@ RULES = [
         "A broker that is away for ten seconds ends all workers.",
     ),
     Mutant(
-        "a batch after the fence is a bug",
-        ERRORS,
-        "TROUBLE = (kafka.KafkaError, kafka.IllegalOperation, ",
-        "TROUBLE = (kafka.KafkaError, ",
-        "A worker that is fenced between two batches of a transaction ends.",
+        "a batch after the fence has no reason",
+        SESSION,
+        "                        await asyncio.gather(*chain.from_iterable(futures.values()))\n",
+        "                        pass\n",
+        "A worker that is fenced between two batches of a transaction starts over without a heartbeat.",
     ),
     Mutant(
         "a fence is an unknown outcome",
@@ -369,6 +369,20 @@ MONEY = [
         "        if total is None and (value := self.totals.get(key)) is not None:\n",
         "        if total is None and (value := None) is not None:\n",
         "A total begins at 0 again where another worker goes on with it.",
+    ),
+    Mutant(
+        "the older generation of totals is asked first",
+        STATE,
+        "self._hot.get(key) or self._warm.get(key)",
+        "self._warm.get(key) or self._hot.get(key)",
+        "A total forgets what was added since the generation before.",
+    ),
+    Mutant(
+        "a dropped total stays at hand",
+        STATE,
+        "        self._warm.pop(key, None)\n",
+        "        pass\n",
+        "A total that is gone is added to.",
     ),
     Mutant(
         "hours are dropped under parked events",

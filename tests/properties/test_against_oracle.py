@@ -50,6 +50,8 @@ from tests.usage_samples import (
     sample_sheets,
 )
 
+pytestmark = pytest.mark.usefixtures("few_hot_totals")
+
 TOPICS = Topics()
 PARTITIONS = 4
 
@@ -274,7 +276,7 @@ def test_totals_are_the_sums_of_priced_events(seed: int, count: int) -> None:
 
 def totals_of(tally: Tally) -> list[tuple[str, bytes]]:
     """What a tally adds, as first totals."""
-    return [(heading(key).name, write_total(heading(key), first_total(sums, 0))) for key, sums in tally.sums()]
+    return [(heading(key).name, write_total(heading(key), first_total(sums, 0))) for key, sums in tally.sums().items()]
 
 
 # --- whole streams through the step
@@ -469,12 +471,8 @@ def test_a_step_is_pure(seed: int) -> None:
 
 
 def snapshot(found: State) -> Any:
-    """Everything in a state, but what is only a copy of it kept at hand."""
-    facts = {
-        name: copy.deepcopy(value)
-        for name, value in vars(found).items()
-        if name not in ("seen", "_hot", "_warm", "_days")
-    }
+    """Everything in a state."""
+    facts = {name: copy.deepcopy(value) for name, value in vars(found).items() if name not in ("seen", "_days")}
     days = {day: (list(held.full), dict(held.small)) for day, held in found._days.items()}
     ids = found.seen._rows[: len(found.seen)].tobytes()
     return facts, days, ids

@@ -147,7 +147,7 @@ def test_totals_have_the_costs_of_their_events(seed: int, batches: list[list[Any
                 except Missing:
                     continue
                 expected.add(data(one, book), event(one).at)
-            for key, sums in tally.sums():
+            for key, sums in tally.sums().items():
                 totals[key] = totals[key].plus(sums, 0) if key in totals else first_total(sums, 0)
         records = {heading(key).name: write_total(heading(key), total) for key, total in totals.items()}
     assert dict(map(read_total, records.values())) == totals

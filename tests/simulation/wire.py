@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiokafka.errors import (
@@ -28,6 +29,7 @@ from .loop import Worker
 from .requests import ProducerRequests, describe
 
 NODE = 0
+RETRY_BACKOFF_S = 0.1
 
 
 class Wire:
@@ -175,12 +177,12 @@ class Wire:
         started = self._loop.time()
         partitions = self.cluster.partitions_for_topic(topic) if topic in self._topics_known else None
         while partitions is None:
-            try:
+            with suppress(KafkaError):
                 partitions = await self.call("metadata", topic, lambda: self.cluster.partitions_for_topic(topic))
-            except KafkaError:
-                await self.force_metadata_update()
-            if partitions is None and self._loop.time() - started > self._request_timeout_s:
-                raise UnknownTopicOrPartitionError(topic)
+            if partitions is None:
+                if self._loop.time() - started > self._request_timeout_s:
+                    raise UnknownTopicOrPartitionError(topic)
+                await asyncio.sleep(RETRY_BACKOFF_S)
         self._topics_known.add(topic)
         return partitions
 

@@ -29,6 +29,7 @@ from tests.product import START, account
 RECORD_BYTES_MAX = 1_000_000
 AT = parse_time("2026-11-22T10:00:00Z")
 HOUR_NS = 3_600 * 10**9
+pytestmark = pytest.mark.usefixtures("few_hot_totals")
 
 
 def position(**changes: int | str) -> Position:
@@ -115,11 +116,12 @@ PLANS = st.builds(
 
 @dataclass
 class Log:
-    """The two changelogs as compaction leaves them, and every id that was ever added."""
+    """The two changelogs as compaction leaves them, every id that was ever added and every total that ever was."""
 
     latest: dict[bytes, bytes] = field(default_factory=dict)
     totals: dict[bytes, bytes] = field(default_factory=dict)
     ids: list[bytes] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     largest: int = 0
 
     def write(self, state: State, changes: Changes) -> None:
@@ -132,6 +134,7 @@ class Log:
             put(self.latest, key, value)
         for name, value in changes.totals_written.items():
             put(self.totals, name.encode(), value)
+            self.names.add(name)
         for name in changes.expired_totals:
             put(self.totals, name.encode(), None)
 
@@ -177,7 +180,7 @@ def facts(state: State, log: Log) -> dict[str, object]:
         "accounts": state.accounts,
         "parked": state.parked,
         "totals": state.totals,
-        "found": {key: state.find_total(key) for key in state.totals},
+        "found": {name: state.find_total(name) for name in log.names},
         "windows": {window: keys for window, keys in state.windows().items() if keys},
         "days": sorted(state.days()),
         "seen": state.seen.find(log.ids),
