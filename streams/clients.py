@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from streams.settings import Settings
 
 FETCH_WAIT_MS = 25
 FETCH_BYTES_MIN = 60_000  # fewer and fuller answers, since each one costs CPU
 STOP_TIMEOUT_S = 3.0
+_NEVER_MS = 2**31 - 1
 
 
 class Clients(Protocol):
@@ -27,6 +30,16 @@ class Clients(Protocol):
     async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]: ...
 
 
+class Reader(AIOKafkaConsumer):  # type: ignore[misc]
+    """aiokafka's consumer, but a poll says so when nothing will ever be fetched again: it would be empty for ever."""
+
+    async def getmany(self, *parts: TopicPartition, timeout_ms: int = 0) -> dict[TopicPartition, list[Any]]:
+        if self._fetcher._fetch_task.done():
+            raise KafkaError("the client's fetch loop has ended")
+        found: dict[TopicPartition, list[Any]] = await super().getmany(*parts, timeout_ms=timeout_ms)
+        return found
+
+
 class KafkaReaders:
     """aiokafka's consumers, set up by the rules: read_committed, no commits of their own, no silent reset."""
 
@@ -34,8 +47,8 @@ class KafkaReaders:
         self.settings = settings
         self.common = {**settings.client_options(), "request_timeout_ms": settings.request_timeout_ms}
 
-    def reader(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(**self.common, **_READ_COMMITTED, group_id=None)
+    def reader(self) -> Reader:
+        return Reader(**self.common, **_READ_COMMITTED, group_id=None)
 
     def group_consumer(self, topics: Sequence[str], listener: Any) -> "GroupConsumer":
         return GroupConsumer(self.settings, self.common, topics, listener)
@@ -47,7 +60,9 @@ class KafkaReaders:
             found = await client.list_consumer_group_offsets(self.settings.group, partitions=list(partitions))
         finally:
             await client.close()
-        return {each: found[each].offset if each in found and found[each].offset >= 0 else None for each in partitions}
+        if missing := [each for each in partitions if each not in found]:  # -1 where there is no offset
+            raise GroupCoordinatorNotAvailableError(f"group {self.settings.group} says nothing of {missing}")
+        return {each: found[each].offset if found[each].offset >= 0 else None for each in partitions}
 
 
 _READ_COMMITTED: Mapping[str, Any] = {
@@ -68,7 +83,7 @@ class GroupConsumer:
         self.heartbeat_at = 0.0
         self._topics = topics
         self._listener = listener
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Reader(
             **common,
             **_READ_COMMITTED,
             fetch_min_bytes=FETCH_BYTES_MIN,
@@ -77,7 +92,7 @@ class GroupConsumer:
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
-            max_poll_interval_ms=max(300_000, settings.rebalance_timeout_ms),
+            max_poll_interval_ms=_NEVER_MS,  # a member that has nothing to poll would leave the group for good
         )
         self.seek = self._consumer.seek
         self.getmany = self._consumer.getmany
@@ -110,11 +125,23 @@ class GroupConsumer:
         coordinator._do_heartbeat = watched
 
 
-async def stop(client: Any) -> bool:
-    """Stop a client; False: it did not stop in time, or in an error, and is given up."""
+async def stop(client: Any, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    """Stop a client; False: it did not stop in time, or in an error, and is given up with its connections."""
+    task = asyncio.current_task()
+    assert task is not None
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await client.stop()
+    except asyncio.CancelledError:
+        if task.cancelling():
+            raise
+        # Nobody has cancelled us: with the broker away a consumer lets out what it did to its own fetches.
     except Exception:  # what it leaves open, the next start() ends
-        return False
-    return True
+        pass
+    else:
+        return True
+    if (connections := getattr(client, "_client", None) or getattr(client, "client", None)) is not None:
+        with suppress(Exception):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await connections.close()
+    return False

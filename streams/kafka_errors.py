@@ -58,6 +58,8 @@ _FATAL = (
     kafka.OffsetOutOfRangeError,
     kafka.CorruptRecordException,
     kafka.UnsupportedVersionError,
+    kafka.UnsupportedCodecError,
+    kafka.InvalidTransactionTimeout,
 )
 _FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch, AssertionError)
 

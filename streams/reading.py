@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.admin import partition_count
+from streams.clients import stop
 from streams.errors import Refused, Silent
 from streams.settings import Settings
 
@@ -43,8 +44,7 @@ async def read_topic(
         ends = await _assign(consumer, chosen, timeout_s)
         await read_to(consumer, ends, on_record, timeout_s)
     finally:
-        async with asyncio.timeout(timeout_s):
-            await consumer.stop()
+        await stop(consumer)
 
 
 async def _assign(
@@ -77,7 +77,8 @@ async def read_to(
                 if record.offset < ends[part]:
                     on_record(record)
         # Not the last record's offset: a log ends in the markers of its transactions.
-        positions = {part: await asyncio.wait_for(consumer.position(part), timeout_s) for part in ends}
+        async with asyncio.timeout(timeout_s):
+            positions = {part: await consumer.position(part) for part in ends}
         done = [part for part, position in positions.items() if position >= ends[part]]
         for part in done:
             del ends[part]

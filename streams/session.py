@@ -122,7 +122,10 @@ class Session:
                     topic, partition = target
                     try:
                         futures[target].append(await self._producer.send_batch(batch, topic, partition=partition))
-                    except kafka.IllegalOperation:  # the transaction has failed meanwhile; what was sent knows why
+                    except (
+                        kafka.IllegalOperation,
+                        AssertionError,
+                    ):  # the transaction has failed meanwhile; what was sent knows why
                         await asyncio.gather(*chain.from_iterable(futures.values()))
                         raise
         return {target: await self._offsets_of(batches[target], sent) for target, sent in futures.items()}

@@ -162,6 +162,8 @@ class Task:
         started = loop.time()
         opened = await self._session.open(kept)
         self.state = state = opened.state
+        if self._closing:  # and what should have cancelled it was swallowed on the way
+            return
         most = self._shell.settings.batch_events_max
         for at in range(0, len(opened.accounts), most):
             await self._process(Inputs(accounts=opened.accounts[at : at + most]))

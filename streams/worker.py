@@ -15,7 +15,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from streams.books import Books
-from streams.clients import Clients
+from streams.clients import Clients, stop
 from streams.codec import PricedWriter
 from streams.errors import Refused
 from streams.kafka_errors import Fenced, OutcomeUnknown, classify
@@ -39,12 +39,7 @@ class Worker:
     """One process of the group. `run` returns after `stop`, or raises Refused."""
 
     def __init__(
-        self,
-        settings: Settings,
-        clients: Clients,
-        metrics: Metrics,
-        partitions: int,
-        clock_ms: Callable[[], int],
+        self, settings: Settings, clients: Clients, metrics: Metrics, partitions: int, clock_ms: Callable[[], int]
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -57,7 +52,7 @@ class Worker:
         self._kept: dict[int, Kept] = {}
         self._stopping = asyncio.Event()
         self._revoked = asyncio.Event()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._joined = False
         self._incomplete: list[str] = []
         self._polled_at = asyncio.get_running_loop().time()
@@ -74,7 +69,8 @@ class Worker:
             for each in loops:
                 each.cancel()
             await asyncio.wait(loops, timeout=LEAVE_S)
-            await self._leave()
+            if not await stop(self._consumer, LEAVE_S):
+                log.warning("the group's consumer did not stop in time, or in an error: the group will notice")
         if self._failure is not None:
             raise self._failure
 
@@ -152,6 +148,9 @@ class Worker:
                 # Frozen for longer than a session, it may be a zombie that has not heard of its fence yet.
                 session_s = self._settings.session_timeout_ms / 1000
                 await self._heartbeat_after(asyncio.get_running_loop().time() - session_s, revoked)
+            except IllegalStateError:
+                if not revoked.is_set():  # else it sought in a partition that is no longer ours
+                    raise
             finally:
                 if task.kept is not None:
                     self._kept[partition] = task.kept
@@ -166,9 +165,9 @@ class Worker:
         self._revoked.set()
         ending = []
         for partition, owner in self._owners.items():
-            task = self._tasks.get(partition)
-            if task is not None and task.phase is Phase.RUNNING:
+            if (task := self._tasks.get(partition)) is not None:
                 task.close()
+            if task is not None and task.phase is Phase.RUNNING:
                 ending.append(owner)
             else:
                 owner.cancel()
@@ -203,7 +202,6 @@ class Worker:
         """Poll for the tasks that have room; closed ones are left out, not paused (a pause drops what was fetched)."""
         loop = asyncio.get_running_loop()
         while True:
-            self._polled_at = loop.time()
             try:
                 polled = await self._poll(
                     [part for task in self._tasks.values() if task.has_room for part in task.parts]
@@ -216,6 +214,9 @@ class Worker:
                 log.warning("polling: %r", error)
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
+            except UnicodeDecodeError as error:
+                raise Refused(f"aiokafka cannot read a record with a header name that is not UTF-8: {error}") from error
+            self._polled_at = loop.time()
             for part, records in polled.items():
                 # Not the task that was polled for: while we waited another may have come and sought its own position.
                 if task := self._tasks.get(part.partition):
@@ -244,7 +245,7 @@ class Worker:
                 for part, position in zip(task.parts, task.positions, strict=True):
                     try:
                         await self._measure_lag(part, position, task.has_done_all(part.topic))
-                    except (KafkaError, TimeoutError) as error:  # revoked in between, or an error of the group
+                    except (KafkaError, TimeoutError, AssertionError) as error:  # revoked meanwhile, or the group's
                         self._refuse_if_fatal(error)
                         break
 
@@ -260,13 +261,6 @@ class Worker:
         lag = max(0, (self._consumer.highwater(part) or 0) - (fetched if has_done_all else position))
         self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(lag)
 
-    async def _leave(self) -> None:
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await self._consumer.stop()
-        except (KafkaError, TimeoutError) as error:
-            log.warning("leaving the group: %r", error)
-
     def _published(self, names: set[str]) -> None:
         for task in self._tasks.values():
             task.published(names)
@@ -278,8 +272,11 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A loop that ends with an error ends the worker: Refused with its line, anything else as a bug."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failure = self._failure or error  # type: ignore[assignment]
+        if task.cancelled() and task.cancelling():
+            return
+        failed = RuntimeError("a client has cancelled its caller") if task.cancelled() else task.exception()
+        if failed is not None:
+            self._failure = self._failure or failed
             self._stopping.set()
 
 

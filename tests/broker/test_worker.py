@@ -1,11 +1,17 @@
 """Workers as processes on a real Kafka: what comes in, what comes out, and what they say of themselves."""
 
+import asyncio
 import json
 import random
 import socket
 from collections import Counter
 from pathlib import Path
 
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.clients import KafkaReaders, stop
 from tests.broker.harness import (
     clock_ms,
     must_account,
@@ -215,6 +221,36 @@ async def test_hostile_records_do_not_grow_memory(kafka: str, prefix: str) -> No
 def _resident_mib(worker: WorkerProcess) -> float:
     pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
     return pages / 256
+
+
+async def test_usage_may_be_compressed_as_producers_like(kafka: str, prefix: str) -> None:
+    """Every codec of Kafka's."""
+    settings, now = settings_for(kafka, prefix), clock_ms()
+    await prepare(settings, now)
+    with workers(WorkerProcess(settings)):
+        for seed, codec in enumerate(("gzip", "snappy", "lz4", "zstd"), 61):
+            async with producer_of(settings, compression_type=codec) as producer:
+                await send_all(producer, settings.topics.raw, stream(seed, 60, now_ms=now))
+        must_account(await settled(settings), sample_oracle(now))
+
+
+async def test_a_reader_whose_fetches_have_ended_says_so(kafka: str, prefix: str) -> None:
+    """aiokafka's polls would be empty for ever."""
+    settings = settings_for(kafka, prefix)
+    await prepare(settings, clock_ms())
+    reader = KafkaReaders(settings).reader()
+    await reader.start()
+    try:
+        part = TopicPartition(settings.topics.books, 0)
+        reader.assign([part])
+        reader.seek(part, 0)
+        assert await reader.getmany(part, timeout_ms=2_000)
+        reader._fetcher._fetch_task.cancel()
+        await asyncio.wait([reader._fetcher._fetch_task])
+        with pytest.raises(KafkaError, match="fetch loop has ended"):
+            await reader.getmany(part)
+    finally:
+        await stop(reader)
 
 
 async def test_workers_share_the_partitions_and_come_and_go(kafka: str, prefix: str) -> None:

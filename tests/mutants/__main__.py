@@ -34,7 +34,7 @@ TESTS = [
         f"tests/unit/test_{name}.py"
         for name in ("events", "responses", "pricing", "costs", "totals", "codec", "state", "step")
     ),
-    *(f"tests/simulation/test_{name}.py" for name in ("rules", "crash_table", "cures", "memory")),
+    *(f"tests/simulation/test_{name}.py" for name in ("rules", "client_trouble", "crash_table", "cures", "memory")),
     "tests/properties",
     "tests/simulation/test_crashes.py",
 ]

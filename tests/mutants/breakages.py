@@ -211,6 +211,20 @@ RULES = [
         "A broker that is away for ten seconds ends all workers.",
     ),
     Mutant(
+        "a cancellation that is nobody's is passed on",
+        CLIENTS,
+        "        if task.cancelling():\n            raise\n",
+        "        raise\n",
+        "A partition stands still because a reader of it has stopped badly.",
+    ),
+    Mutant(
+        "a cancelled loop is no failure",
+        WORKER,
+        "        if task.cancelled() and task.cancelling():\n",
+        "        if task.cancelled():\n",
+        "A worker is alive and does nothing.",
+    ),
+    Mutant(
         "a batch after the fence has no reason",
         SESSION,
         "                        await asyncio.gather(*chain.from_iterable(futures.values()))\n",

@@ -9,7 +9,6 @@ from unittest import mock
 import msgspec
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams.errors import Refused
 from streams.settings import Settings
@@ -410,22 +409,3 @@ def test_no_poll_ever_asks_for_all_partitions() -> None:
         told(scenario, ScriptedFaults({("init_pid", 1): Fault(Kind.LATE, 5_000)}))
     assert asked
     assert min(asked) == 3
-
-
-def test_an_error_of_the_group_is_taken_also_while_no_task_runs() -> None:
-    """aiokafka neither beats nor joins again until a poll has taken it; the worker goes on."""
-    taken: list[str] = []
-
-    def check_errors(self: SimGroupConsumer) -> None:
-        if not taken:
-            taken.append("the coordinator's error")
-            raise KafkaError(taken[0])
-
-    async def scenario(world: World) -> None:
-        world.send(*THREE)
-        await one_host(world)
-        must_account(world)
-
-    with mock.patch.object(SimGroupConsumer, "check_errors", check_errors):
-        told(scenario)
-    assert taken

@@ -36,6 +36,12 @@ def test_partitions_are_assigned_by_range() -> None:
     assert consumer._partition_assignment_strategy == (RangePartitionAssignor,)
 
 
+def test_a_member_that_has_nothing_to_poll_stays_in_the_group() -> None:
+    """One that stands by, or restores for long: aiokafka would leave for it and never join again."""
+    consumer = in_a_loop(lambda: KafkaReaders(Settings()).group_consumer(["a"], None)._consumer)
+    assert consumer._max_poll_interval_ms == 2**31 - 1
+
+
 def test_the_producer_is_transactional_with_batches_that_a_broker_takes() -> None:
     """Rules 3 and 7: acknowledged by all in-sync replicas, under the broker's limit of 1 MB."""
     settings = Settings(transaction_timeout_ms=12_345)

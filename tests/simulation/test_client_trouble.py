@@ -1,0 +1,129 @@
+"""What aiokafka lets out, or keeps to itself: the worker goes on, or ends and says why; it never stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest import mock
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from streams.clients import stop
+from streams.errors import Refused
+from tests.simulation.consumer import SimConsumer
+from tests.simulation.group_consumer import SimGroupConsumer
+from tests.simulation.scripts import THREE, one_host
+from tests.simulation.world import World, must_account, told
+
+
+def test_an_error_of_the_group_is_taken_also_while_no_task_runs() -> None:
+    """aiokafka neither beats nor joins again until a poll has taken it; the worker goes on."""
+    taken: list[str] = []
+
+    def check_errors(self: SimGroupConsumer) -> None:
+        if not taken:
+            taken.append("the coordinator's error")
+            raise KafkaError(taken[0])
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        await one_host(world)
+        must_account(world)
+
+    with mock.patch.object(SimGroupConsumer, "check_errors", check_errors):
+        told(scenario)
+    assert taken
+
+
+def test_a_reader_that_cancels_its_caller_as_it_stops_holds_up_no_partition() -> None:
+    """With the broker away, aiokafka's fetcher lets out the cancellation of its own fetches."""
+    stopped, really_stop = [], SimConsumer.stop
+
+    async def let_out(self: SimConsumer) -> None:
+        stopped.append(self)
+        await really_stop(self)
+        raise asyncio.CancelledError
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        await one_host(world)
+        must_account(world)
+
+    with mock.patch.object(SimConsumer, "stop", let_out):
+        told(scenario)
+    assert len(stopped) > 1
+
+
+def failure_of(getmany: Any) -> BaseException | None:
+    """What a worker ends with whose polls do this."""
+    failures: list[BaseException | None] = []
+
+    async def scenario(world: World) -> None:
+        world.send(*THREE)
+        host = world.host()
+        await asyncio.wait([host.life], timeout=60)
+        failures.append(host.failure)
+        world.problems_found.clear()
+
+    with mock.patch.object(SimGroupConsumer, "getmany", getmany):
+        told(scenario)
+    return failures[0]
+
+
+def test_a_loop_that_is_cancelled_by_nobody_ends_the_worker() -> None:
+    """It would be alive and do nothing."""
+
+    async def getmany(*_: Any, **__: Any) -> Any:
+        raise asyncio.CancelledError
+
+    assert repr(failure_of(getmany)) == "RuntimeError('a client has cancelled its caller')"
+
+
+def test_a_header_name_that_aiokafka_cannot_read_is_one_line() -> None:
+    """It gives the records before it to nobody, so nothing may be polled after it."""
+
+    async def getmany(*_: Any, **__: Any) -> Any:
+        b"\xff".decode()
+
+    failure = failure_of(getmany)
+    assert isinstance(failure, Refused)
+    assert "header name that is not UTF-8" in str(failure)
+
+
+class Client:
+    """A client that fails to stop, and its connections."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self._client = self
+        self.is_closed = False
+        self._error = error
+
+    async def stop(self) -> None:
+        if self._error is not None:
+            raise self._error
+        await asyncio.sleep(60)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), KafkaError("away"), None], ids=["cancels", "fails", "hangs"]
+)
+def test_a_client_that_does_not_stop_is_given_up_with_its_connections(error: BaseException | None) -> None:
+    """Each would hold a socket and a task for ever, and while the broker is away there are many."""
+    client = Client(error)
+    assert not asyncio.run(stop(client, 0.05))
+    assert client.is_closed
+
+
+def test_whoever_stops_a_client_can_be_cancelled() -> None:
+    async def cancelled() -> None:
+        stopping = asyncio.create_task(stop(Client(None)))
+        await asyncio.sleep(0.01)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+
+    asyncio.run(cancelled())
