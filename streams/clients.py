@@ -140,6 +140,8 @@ async def stop(client: Any, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         pass
     else:
         return True
+    if (sender := getattr(client, "_sender", None)) is not None and sender.sender_task is not None:
+        sender.sender_task.cancel()  # a producer's would try again for ever
     if (connections := getattr(client, "_client", None) or getattr(client, "client", None)) is not None:
         with suppress(Exception):
             async with asyncio.timeout(STOP_TIMEOUT_S):
