@@ -144,6 +144,6 @@ async def stop(client: Any, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         sender.sender_task.cancel()  # a producer's would try again for ever
     if (connections := getattr(client, "_client", None) or getattr(client, "client", None)) is not None:
         with suppress(Exception):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await connections.close()
     return False

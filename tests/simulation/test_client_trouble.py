@@ -17,6 +17,13 @@ from tests.simulation.scripts import THREE, one_host
 from tests.simulation.world import World, must_account, told
 
 
+async def accounted_for(world: World) -> None:
+    """One worker takes in three events."""
+    world.send(*THREE)
+    await one_host(world)
+    must_account(world)
+
+
 def test_an_error_of_the_group_is_taken_also_while_no_task_runs() -> None:
     """aiokafka neither beats nor joins again until a poll has taken it; the worker goes on."""
     taken: list[str] = []
@@ -26,13 +33,8 @@ def test_an_error_of_the_group_is_taken_also_while_no_task_runs() -> None:
             taken.append("the coordinator's error")
             raise KafkaError(taken[0])
 
-    async def scenario(world: World) -> None:
-        world.send(*THREE)
-        await one_host(world)
-        must_account(world)
-
     with mock.patch.object(SimGroupConsumer, "check_errors", check_errors):
-        told(scenario)
+        told(accounted_for)
     assert taken
 
 
@@ -45,13 +47,8 @@ def test_a_reader_that_cancels_its_caller_as_it_stops_holds_up_no_partition() ->
         await really_stop(self)
         raise asyncio.CancelledError
 
-    async def scenario(world: World) -> None:
-        world.send(*THREE)
-        await one_host(world)
-        must_account(world)
-
     with mock.patch.object(SimConsumer, "stop", let_out):
-        told(scenario)
+        told(accounted_for)
     assert len(stopped) > 1
 
 
