@@ -7,15 +7,19 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
+from streams.records import Batches
 from streams.settings import Settings
 
 FETCH_WAIT_MS = 25
 FETCH_BYTES_MIN = 60_000  # fewer and fuller answers, since each one costs CPU
 STOP_TIMEOUT_S = 3.0
 _NEVER_MS = 2**31 - 1
+
+fetcher.MemoryRecords = Batches  # aiokafka (pinned) has no other way to tell it how to read
 
 
 class Clients(Protocol):

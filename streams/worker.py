@@ -214,8 +214,6 @@ class Worker:
                 log.warning("polling: %r", error)
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
-            except UnicodeDecodeError as error:
-                raise Refused(f"aiokafka cannot read a record with a header name that is not UTF-8: {error}") from error
             self._polled_at = loop.time()
             for part, records in polled.items():
                 # Not the task that was polled for: while we waited another may have come and sought its own position.

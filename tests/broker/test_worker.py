@@ -5,11 +5,14 @@ import json
 import random
 import socket
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from streams.clients import KafkaReaders, stop
 from tests.broker.harness import (
@@ -27,6 +30,7 @@ from tests.broker.harness import (
 )
 from tests.broker.processes import WorkerProcess, eventually, page, workers
 from tests.oracle import Found, Oracle, Record, account, partition_of
+from tests.unit.test_records import NAMES, Name
 from tests.usage import RawRecord, stream
 from tests.usage_samples import days_before, sample_oracle, sample_rates, sample_sheets
 
@@ -232,6 +236,24 @@ async def test_usage_may_be_compressed_as_producers_like(kafka: str, prefix: str
             async with producer_of(settings, compression_type=codec) as producer:
                 await send_all(producer, settings.topics.raw, stream(seed, 60, now_ms=now))
         must_account(await settled(settings), sample_oracle(now))
+
+
+async def test_a_header_name_that_is_not_utf_8_stops_nothing(kafka: str, prefix: str) -> None:
+    """No broker refuses it, and aiokafka alone would never get past it; it cannot write one either, but in Python."""
+    settings, now = settings_for(kafka, prefix), clock_ms()
+    await prepare(settings, now)
+    odd = [("caf\N{REPLACEMENT CHARACTER}", b"x"), ("plain", b"y")]
+    rows = [replace(row, headers=[*row.headers, *(odd[n % 2 :])]) for n, row in enumerate(stream(67, 200, now_ms=now))]
+    names = [[(Name(key) if key in NAMES else key, value) for key, value in row.headers] for row in rows]
+    with (
+        workers(WorkerProcess(settings)),
+        mock.patch("aiokafka.producer.message_accumulator.DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy),
+        mock.patch("aiokafka.producer.producer.DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy),
+    ):
+        await produce(settings, [replace(row, headers=named) for row, named in zip(rows, names, strict=True)])
+        found = await settled(settings)
+    assert sum((odd[0][0], b"x") in record.headers for record in found.raw) == 100
+    must_account(found, sample_oracle(now))
 
 
 async def test_a_reader_whose_fetches_have_ended_says_so(kafka: str, prefix: str) -> None:

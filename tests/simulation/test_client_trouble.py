@@ -10,7 +10,6 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from streams.clients import stop
-from streams.errors import Refused
 from tests.simulation.consumer import SimConsumer
 from tests.simulation.group_consumer import SimGroupConsumer
 from tests.simulation.scripts import THREE, one_host
@@ -75,17 +74,6 @@ def test_a_loop_that_is_cancelled_by_nobody_ends_the_worker() -> None:
         raise asyncio.CancelledError
 
     assert repr(failure_of(getmany)) == "RuntimeError('a client has cancelled its caller')"
-
-
-def test_a_header_name_that_aiokafka_cannot_read_is_one_line() -> None:
-    """It gives the records before it to nobody, so nothing may be polled after it."""
-
-    async def getmany(*_: Any, **__: Any) -> Any:
-        b"\xff".decode()
-
-    failure = failure_of(getmany)
-    assert isinstance(failure, Refused)
-    assert "header name that is not UTF-8" in str(failure)
 
 
 class Client:

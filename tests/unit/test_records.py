@@ -1,0 +1,52 @@
+"""Batches with a header name that is not UTF-8 are read to their end, whatever their compression."""
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchBuilderPy
+
+from streams.records import Batches
+
+NAMES = {"plain": b"plain", "caf\N{REPLACEMENT CHARACTER}": b"caf\xe9", "\N{SNOWMAN}": b"\xe2\x98\x83"}
+
+
+class Name(str):
+    """A header name that is written as other bytes than its own."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return NAMES[self]
+
+
+def batch(*names: str, codec: int = 0) -> bytes:
+    """A batch with one record for each of these header names."""
+    builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, -1, 1_000_000)
+    for number, name in enumerate(names):
+        builder.append(number, 1000 + number, b"key", b"\xff%d" % number, [(Name(name), b"\xfe")])
+    return bytes(builder.build())
+
+
+def read(data: bytes) -> list[tuple[int, int, bytes, bytes, list[tuple[str, bytes]]]]:
+    batches, found = Batches(data), []
+    while batches.has_next():
+        batch = batches.next_batch()
+        assert batch.validate_crc()
+        found += [(each.offset, each.timestamp, each.key, each.value, list(each.headers)) for each in batch]
+    return found
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_header_name_that_is_not_utf_8_is_read_with_a_mark_in_its_place(place: int, codec: int) -> None:
+    names = ["plain", "\N{SNOWMAN}", "plain"]
+    names[place] = "caf\N{REPLACEMENT CHARACTER}"
+    expected = [(at, 1000 + at, b"key", b"\xff%d" % at, [(name, b"\xfe")]) for at, name in enumerate(names)]
+    data = batch(*names, codec=codec)
+    with pytest.raises(UnicodeDecodeError):  # this is what it is for
+        list(DefaultRecordBatch(data))
+    assert read(data) == expected
+    assert read(batch("plain") + data) == [(0, 1000, b"key", b"\xff0", [("plain", b"\xfe")]), *expected]
+
+
+def test_other_damage_is_still_told() -> None:
+    broken = bytearray(batch("plain", "plain"))
+    broken[-1] ^= 1
+    batches = Batches(bytes(broken))
+    assert not batches.next_batch().validate_crc()
