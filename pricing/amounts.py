@@ -32,17 +32,16 @@ def amounts_text(
     lines = []
     known = 0
     consumed: int | Decimal = 0
-    list_sum = net_sum = ZERO
+    list_sum = ZERO
     for name, units_each, list_price, net_price, start, unit, price_text in entries:
         quantity = find(name)
         if not quantity:
             known += quantity is not None
             continue
         known += 1
-        list_amount, net_amount = list_price * quantity, net_price * quantity
+        list_amount = list_price * quantity
         list_sum += list_amount
-        net_sum += net_amount
-        net_text = plain(net_amount)
+        net_text = plain(net_price * quantity)
         due_text = net_text if is_billable else "0"
         units: Any = ""
         if units_each is not None:
@@ -58,7 +57,7 @@ def amounts_text(
     if not lines:
         sums: list[Sum] = []
     elif terms.currency is not None:
-        sums = [(terms.currency, list_sum, net_sum)]
+        sums = [(terms.currency, list_sum, list_sum * terms.factor)]
     else:
         sums = _sums_by_currency(quantities, terms)
     margin = ""

@@ -4,7 +4,7 @@ Amounts are linear in quantities, so a `Tally` only adds quantities per event an
 exact: no rounding happens anywhere, so sums of products and products of sums are the same number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct
 from pricing.costs import Cost, NoCost, margin_of
 from pricing.money import ZERO, whole
 from pricing.pipeline import Priced
+from pricing.rating import Rate
 from pricing.terms import Terms
 from pricing.times import SECOND_NS
 
@@ -110,10 +111,7 @@ class Tally:
         leaf = self._leaves.get(key)
         if leaf is None:
             leaf = self._leaves[key] = _Leaf()
-        leaf.events += 1
-        quantities = leaf.quantities
-        for name, quantity in priced.quantities.items():
-            quantities[name] = quantities.get(name, 0) + quantity
+        leaf.used.append(priced.quantities)
         if data.provider_cost is not UNSET:
             billed = data.provider_cost
             leaf.provider_cost[billed.currency] = leaf.provider_cost.get(billed.currency, ZERO) + billed.amount
@@ -140,53 +138,49 @@ class Tally:
 
 
 class _Leaf:
-    """Events that are alike in what decides their sums; `costs` and `converted` are those of events with a cost."""
+    """Events that are alike in what decides their sums: the quantities that each used, by the names of its rates;
+    `costs` and `converted` are those of events with a cost."""
 
-    __slots__ = ("converted", "costs", "events", "provider_cost", "quantities")
+    __slots__ = ("converted", "costs", "provider_cost", "used")
 
     def __init__(self) -> None:
-        self.events = 0
+        self.used: list[Mapping[str, Number]] = []
         self.costs: dict[str, Decimal] = {}
         self.converted: tuple[Decimal, ...] = ()
-        self.quantities: dict[str, Number] = {}
         self.provider_cost: dict[str, Decimal] = {}
 
     def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
+        used = _added(self.used)
+        layout = _layout(terms, tuple(used), report_currencies, tuple(self.provider_cost))
         consumed: Number = 0
         tokens: Number = 0
         quantities: dict[str, Number] = {}
-        lists: dict[str, Decimal] = {}
-        for name, used in self.quantities.items():
-            if not used:
-                continue
-            rate = terms.rates.by_name[name]
-            path = f"quantities{INSIDE}{rate.meter}"
-            quantities[path] = quantities.get(path, 0) + used
-            lists[rate.currency] = lists.get(rate.currency, ZERO) + rate.list * whole(used)
-            consumed += 0 if rate.consumed is None else rate.consumed * used
-            tokens += used if rate.is_of_tokens else 0
-        in_neurons = terms.rates.is_in_neurons
-        sums: dict[str, Number] = {
-            "events": self.events,
-            "not_billable_events": 0 if billable else self.events,
-            "tokens": tokens,
-            "synapses": 0 if in_neurons else consumed,
-            "neurons": consumed if in_neurons else 0,
-            **quantities,
-        }
-        due = 1 if billable else 0
-        for currency, amount in lists.items():
-            net = amount * terms.factor
-            sums[f"list{INSIDE}{currency}"], sums[f"net{INSIDE}{currency}"] = amount, net
-            sums[f"due{INSIDE}{currency}"] = net * due
-        for index, report in enumerate(report_currencies):
-            inside = f"converted{INSIDE}{report}{INSIDE}"
+        lists = dict.fromkeys(layout.currencies, ZERO)
+        for name, rate, is_of_tokens in layout.rates:
+            quantity, meter = used[name], rate.meter
+            quantities[meter] = quantities[meter] + quantity if meter in quantities else quantity
+            lists[rate.currency] += rate.list * quantity
+            if rate.consumed is not None:
+                consumed += rate.consumed * quantity
+            if is_of_tokens:
+                tokens += quantity
+        nets = [amount * terms.factor for amount in lists.values()]
+        dues = nets if billable else [ZERO] * len(nets)
+        converted: list[Decimal] = []
+        for index in layout.reports:
             amount = _converted(lists, terms, index)
             net = amount * terms.factor
-            sums[inside + "list"], sums[inside + "net"], sums[inside + "due"] = amount, net, net * due
-        for currency, amount in self.provider_cost.items():
-            sums[f"provider_cost{INSIDE}{currency}"] = amount
-        return sums_of(sums)
+            converted += (net if billable else ZERO, amount, net)
+        events, in_neurons = len(self.used), terms.rates.is_in_neurons
+        counts = (
+            events,
+            0 if billable else events,
+            tokens,
+            0 if in_neurons else consumed,
+            consumed if in_neurons else 0,
+        )
+        billed = [self.provider_cost[currency] for currency in layout.billed]
+        return Sums(layout.paths, [*counts, *quantities.values(), *lists.values(), *nets, *dues, *converted, *billed])
 
     def add_cost(self, cost: Cost) -> None:
         """Count the cost of one event."""
@@ -198,7 +192,7 @@ class _Leaf:
         """`sums` and what the costs add to them: all of these events have one, or none has."""
         found = sums.by_path()
         if kind is NoCost:
-            return sums_of({**found, "events_without_cost": self.events})
+            return sums_of({**found, "events_without_cost": len(self.used)})
         due = f"due{INSIDE}"
         dues = {path.removeprefix(due): whole(amount) for path, amount in found.items() if path.startswith(due)}
         found["events_without_cost"] = 0
@@ -210,6 +204,50 @@ class _Leaf:
             inside = f"converted{INSIDE}{report}{INSIDE}"
             found[inside + "cost"], found[inside + "margin"] = amount, found[inside + "due"] - amount
         return sums_of(found)
+
+
+class _Layout(NamedTuple):
+    """Where the sums of usage stand: `paths` in the record's order, and in the same order what they are made of.
+
+    The rates have their names and whether they are of tokens, `reports` are the places of the reporting currencies.
+    """
+
+    paths: tuple[str, ...]
+    rates: tuple[tuple[str, Rate, bool], ...]
+    currencies: tuple[str, ...]
+    reports: tuple[int, ...]
+    billed: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _layout(
+    terms: Terms, names: tuple[str, ...], report_currencies: tuple[str, ...], billed: tuple[str, ...]
+) -> _Layout:
+    """The layout for usage by these rates of the terms, of which providers have billed in these currencies."""
+    rates = sorted([(name, terms.rates.by_name[name]) for name in names], key=lambda each: each[1].meter)
+    currencies = sorted({rate.currency for _, rate in rates})
+    reports = sorted(report_currencies)
+    paths = [name for name in MEMBERS if name not in OF_COSTS]
+    paths += dict.fromkeys(f"quantities{INSIDE}{rate.meter}" for _, rate in rates)
+    paths += [f"{name}{INSIDE}{currency}" for name in ("list", "net", "due") for currency in currencies]
+    paths += [f"converted{INSIDE}{report}{INSIDE}{name}" for report in reports for name in ("due", "list", "net")]
+    paths += [f"provider_cost{INSIDE}{currency}" for currency in sorted(billed)]
+    return _Layout(
+        _in_order(tuple(paths)),
+        tuple((name, rate, rate.is_of_tokens) for name, rate in rates),
+        tuple(currencies),
+        tuple(report_currencies.index(report) for report in reports),
+        tuple(sorted(billed)),
+    )
+
+
+def _added(used: Sequence[Mapping[str, Number]]) -> Mapping[str, Number]:
+    """The quantities of events by name, those above 0."""
+    added = dict(used[0])
+    for quantities in used[1:]:
+        for name, quantity in quantities.items():
+            added[name] = added.get(name, 0) + quantity
+    return {name: quantity for name, quantity in added.items() if quantity}
 
 
 def _converted(lists: dict[str, Decimal], terms: Terms, index: int) -> Decimal:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -29,8 +30,6 @@ class InRecord(Protocol):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
-
-_DUE = f"due{INSIDE}"
 
 # A record to publish: key, value, headers, timestamp in ms. A plain tuple, since one is made per event.
 OutRecord = tuple[bytes | None, bytes | None, Headers, int]
@@ -95,10 +94,15 @@ class Counts:
 
     def add_due(self, sums: Sums) -> None:
         """The amounts due among these."""
-        for path, amount in sums.by_path().items():
-            if path.startswith(_DUE):
-                currency = path.removeprefix(_DUE)
-                self.amounts[currency] = self.amounts.get(currency, 0) + amount
+        for currency, place in _dues(sums.paths):
+            self.amounts[currency] = self.amounts.get(currency, 0) + sums.numbers[place]
+
+
+@lru_cache(4096)
+def _dues(paths: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """The places of the amounts due, by currency."""
+    due = f"due{INSIDE}"
+    return tuple((path.removeprefix(due), place) for place, path in enumerate(paths) if path.startswith(due))
 
 
 @dataclass

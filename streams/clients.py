@@ -74,7 +74,7 @@ _READ_COMMITTED: Mapping[str, Any] = {
     "auto_offset_reset": "none",
     "enable_auto_commit": False,
     "fetch_max_wait_ms": FETCH_WAIT_MS,
-    "max_partition_fetch_bytes": 2 * 1024 * 1024,
+    "max_partition_fetch_bytes": 1024 * 1024,
 }
 
 

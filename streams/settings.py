@@ -111,7 +111,7 @@ class Settings(BaseModel):
     max_age_days: int = Field(35, ge=1, le=80, description="usage older than this on arrival is rejected")
 
     commit_interval_ms: int = Field(100, ge=1, le=60_000, description="longest time between two commits of a task")
-    batch_events_max: int = Field(2_500, ge=1, le=100_000, description="most records in one transaction")
+    batch_events_max: int = Field(4_000, ge=1, le=100_000, description="most records in one transaction")
     session_timeout_ms: int = Field(
         10_000, ge=6_000, le=1_800_000, description="a worker silent for so long loses its partitions"
     )

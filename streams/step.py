@@ -249,15 +249,14 @@ class _Batch:
         return Step({**outputs, **self._others}, self._changes, self._newly_parked, self._counts, self._now_ms)
 
     def _add_totals(self) -> None:
-        now = self._now_ms * MS_NS
+        changes, now = self._changes, self._now_ms * MS_NS
         records: list[OutRecord] = []
         for key, sums in self._tally.sums().items():
             head = heading(key)
-            known = self._state.find_total(head.name)
-            total = first_total(sums, now) if known is None else known.plus(sums, now)
-            value = write_total(head, total)
-            self._changes.totals[head.name] = total
-            self._changes.totals_written[head.name] = value
+            name = head.name
+            known = self._state.find_total(name)
+            changes.totals[name] = total = first_total(sums, now) if known is None else known.plus(sums, now)
+            changes.totals_written[name] = value = write_total(head, total)
             records.append((head.record_key, value, [], self._now_ms))
             if key.item is None and key.window == "hour":
                 self._counts.add_due(sums)

@@ -228,6 +228,7 @@ class Task:
         result = self._step(inputs)
         if not (inputs.raw or inputs.rekeyed or inputs.accounts or result.outputs or result.changes.parked):
             return
+        del inputs  # while the commit is awaited other tasks need the memory
         started = loop.time()
         try:
             await self._session.commit(result, self.state)

@@ -45,7 +45,7 @@ def heading(key: TotalKey) -> Heading:
 def write_total(head: Heading, total: Total) -> bytes:
     """The record of a total."""
     parts = list(_layout(total.sums.paths))
-    parts[1::2] = map(plain, total.sums.numbers)
+    parts[1::2] = [str(number) if type(number) is int else plain(number) for number in total.sums.numbers]
     return f'{head.members}{"".join(parts)},"revision":{total.revision},"as_of":"{_time(total.as_of)}"}}'.encode()
 
 

@@ -16,6 +16,7 @@ PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pri
 SELECTION, CODEC, CHECKS = "pricing/selection.py", "streams/codec.py", "pricing/checks.py"
 DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
 COST, TOTAL_CODEC, RECONCILING = "pricing/costs.py", "streams/total_codec.py", "streams/reconciling.py"
+RECORDS = "streams/records.py"
 
 
 class Mutant(NamedTuple):
@@ -359,8 +360,8 @@ MONEY = [
     Mutant(
         "not billable events are due",
         TOTALS,
-        "        due = 1 if billable else 0\n",
-        "        due = 1\n",
+        "        dues = nets if billable else [ZERO] * len(nets)\n",
+        "        dues = nets\n",
         "Totals bill what the events do not.",
     ),
     Mutant(
@@ -415,15 +416,15 @@ MONEY = [
     Mutant(
         "rounded per event",
         AMOUNTS,
-        "        net_sum += net_amount\n",
-        "        net_sum += Decimal(f'{net_amount:.6f}')\n",
+        "        list_sum += list_amount\n",
+        "        list_sum += Decimal(f'{list_amount:.6f}')\n",
         "Something is rounded before a statement.",
     ),
     Mutant(
         "quantities go through a float",
         AMOUNTS,
-        "        list_amount, net_amount = list_price * quantity, net_price * quantity\n",
-        "        list_amount, net_amount = (p * Decimal(float(quantity)) for p in (list_price, net_price))\n",
+        "        list_amount = list_price * quantity\n",
+        "        list_amount = list_price * Decimal(float(quantity))\n",
         "Quantities over 2**53 and most fractions are other ones.",
     ),
     Mutant(
@@ -537,7 +538,7 @@ COSTS = [
     Mutant(
         "events without a cost",
         TOTALS,
-        'return sums_of({**found, "events_without_cost": self.events})',
+        'return sums_of({**found, "events_without_cost": len(self.used)})',
         'return sums_of({**found, "events_without_cost": 0})',
         "A total says that all of its events have a cost.",
     ),
@@ -717,6 +718,13 @@ INPUT = [
         "            if event.at > append_ms * MS_NS + FUTURE_NS:\n",
         "            if False:\n",
         "An event can be dated where no price is yet known.",
+    ),
+    Mutant(
+        "a header name must be UTF-8",
+        RECORDS,
+        "        except UnicodeDecodeError:\n",
+        "        except KeyError:\n",
+        "One record with another name stops its partition for ever.",
     ),
 ]
 
