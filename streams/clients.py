@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from streams.records import Batches
 from streams.settings import Settings
+from streams.transactions import transaction_state
 
 FETCH_WAIT_MS = 25
 FETCH_BYTES_MIN = 60_000  # fewer and fuller answers, since each one costs CPU
@@ -32,6 +33,8 @@ class Clients(Protocol):
     def group_consumer(self, topics: Sequence[str], listener: Any) -> Any: ...
 
     async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]: ...
+
+    async def transaction_state(self, transactional_id: str) -> str: ...
 
 
 class Reader(AIOKafkaConsumer):  # type: ignore[misc]
@@ -63,10 +66,18 @@ class KafkaReaders:
             await client.start()
             found = await client.list_consumer_group_offsets(self.settings.group, partitions=list(partitions))
         finally:
-            await client.close()
+            await _ends(client.close(), STOP_TIMEOUT_S)
         if missing := [each for each in partitions if each not in found]:  # -1 where there is no offset
             raise GroupCoordinatorNotAvailableError(f"group {self.settings.group} says nothing of {missing}")
         return {each: found[each].offset if found[each].offset >= 0 else None for each in partitions}
+
+    async def transaction_state(self, transactional_id: str) -> str:
+        client = AIOKafkaClient(**self.common)
+        try:
+            await client.bootstrap()
+            return await transaction_state(client, transactional_id)
+        finally:
+            await _ends(client.close(), STOP_TIMEOUT_S)
 
 
 _READ_COMMITTED: Mapping[str, Any] = {
@@ -131,23 +142,30 @@ class GroupConsumer:
 
 async def stop(client: Any, timeout_s: float = STOP_TIMEOUT_S) -> bool:
     """Stop a client; False: it did not stop in time, or in an error, and is given up with its connections."""
-    task = asyncio.current_task()
-    assert task is not None
-    try:
-        async with asyncio.timeout(timeout_s):
-            await client.stop()
-    except asyncio.CancelledError:
-        if task.cancelling():
-            raise
-        # Nobody has cancelled us: with the broker away a consumer lets out what it did to its own fetches.
-    except Exception:  # what it leaves open, the next start() ends
-        pass
-    else:
+    if await _ends(client.stop(), timeout_s):  # what it leaves open, the next start() ends
         return True
     if (sender := getattr(client, "_sender", None)) is not None and sender.sender_task is not None:
         sender.sender_task.cancel()  # a producer's would try again for ever
     if (connections := getattr(client, "_client", None) or getattr(client, "client", None)) is not None:
-        with suppress(Exception):
-            async with asyncio.timeout(timeout_s):
-                await connections.close()
+        await _ends(connections.close(), timeout_s)
     return False
+
+
+async def _ends(work: Awaitable[None], timeout_s: float) -> bool:
+    """Whether it came to its end. With the broker away clients let out what they did to their own fetches."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await work
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        return False
+    except Exception:
+        return False
+    return True
+
+
+def is_cancelled() -> bool:
+    """Whether somebody wants the current task to end; else a cancellation in it is a client's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -4,6 +4,7 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 
 - `start()` comes first: it fences the old owner and ends its transaction; then the changelog is read, up to the end as
   it is *after* `start()`; then the inputs are sought to its position. aiokafka fetches a group's offsets before that.
+- Between the two the last transaction is ended once more, as it was decided: a killed broker may forget its markers.
 - Every future of a produce is awaited before the commit: aiokafka commits a transaction of which the broker refused a
   batch, and moves the offsets on.
 - Any error, timeout or cancellation leaves the outcome unknown. The session is then over: nothing is sent again from
@@ -13,7 +14,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice, zip_longest
 from typing import Any
 
@@ -21,13 +23,19 @@ import aiokafka.errors as kafka
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from streams.batch import OutRecord, Step
-from streams.clients import Clients, KafkaReaders, stop
-from streams.kafka_errors import TROUBLE, classify
+from streams.clients import Clients, KafkaReaders, is_cancelled, stop
+from streams.kafka_errors import TROUBLE, OutcomeUnknown, classify
 from streams.restoring import Kept, PartitionLogs, Restored
 from streams.settings import Settings
 from streams.state import State
 
 BATCH_BYTES_MAX = 900_000
+_MARKERS_S = 0.02
+
+# Whether a transaction in this state is committed once `start()` has returned; in others nothing is known of it.
+_DECIDED = {"PrepareCommit": True, "CompleteCommit": True} | dict.fromkeys(
+    ("Ongoing", "PrepareEpochFence", "PrepareAbort", "CompleteAbort"), False
+)
 
 Target = tuple[str, int]  # a topic and its partition
 
@@ -45,6 +53,19 @@ class KafkaClients(KafkaReaders):
         )
 
 
+@contextmanager
+def _classified() -> Iterator[None]:
+    """What clients raise, as what has to follow: Fenced, OutcomeUnknown or Refused."""
+    try:
+        yield
+    except TROUBLE as error:
+        raise classify(error) from error
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise OutcomeUnknown("a client has cancelled its caller") from error
+
+
 class Session:
     """One producer for one partition, from its `start()` to its first error. Used by one task at a time."""
 
@@ -55,35 +76,32 @@ class Session:
         self._logs = PartitionLogs(clients, settings, partition, partitions)
         # A commit waits for less than the broker waits for a transaction.
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
+        self._transactional_id = settings.transactional_id(partition)
         self._producer: Any = None
         self.position_at = -1
 
     async def open(self, kept: Kept | None) -> Restored:
         """Fence the old owner, then read what is known of the partition. Raises Fenced, OutcomeUnknown or Refused."""
-        try:
-            self._producer = self._clients.producer(self._settings.transactional_id(self._partition))
+        with _classified():
             async with asyncio.timeout(self._commit_timeout_s):
+                last = await self._clients.transaction_state(self._transactional_id)
+                self._producer = self._clients.producer(self._transactional_id)
                 await self._producer.start()
+                await self._mark_again(last)
             restored = await self._logs.restore(kept)
-        except TROUBLE as error:
-            raise classify(error) from error
         self.position_at = restored.position_at
         return restored
 
     async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
         """The parked records at these offsets, ascending. Raises as `open` does."""
-        try:
+        with _classified():
             return await self._logs.read_parked(offsets)
-        except TROUBLE as error:
-            raise classify(error) from error
 
     async def commit(self, step: Step, state: State) -> None:
         """Publish a step in one transaction, all of it or nothing. Raises Fenced, OutcomeUnknown or Refused."""
-        try:
+        with _classified():
             async with asyncio.timeout(self._commit_timeout_s):
                 await self._transaction(step, state)
-        except TROUBLE as error:
-            raise classify(error) from error
 
     async def close(self) -> bool:
         """Stop the producer. False: it did not stop in time and is abandoned."""
@@ -91,6 +109,27 @@ class Session:
             return True
         producer, self._producer = self._producer, None
         return await stop(producer)
+
+    async def _mark_again(self, last: str) -> None:
+        """End the last transaction again, as it was decided, wherever it may have been.
+
+        Kafka 4.3.1 forgets markers when it is killed before it has written them: the records would be hidden, be made
+        anew, and then appear beside those. Where nothing is missing, these markers end nothing.
+        """
+        is_commit = _DECIDED.get(last)
+        if is_commit is None:
+            return
+        producer = self._producer
+        await producer.begin_transaction()
+        await producer._sender._do_add_offsets_to_txn(self._settings.group)
+        for topic in self._settings.topics.outputs:
+            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self._partition))
+        await (producer.commit_transaction() if is_commit else producer.abort_transaction())
+        while True:
+            state = await self._clients.transaction_state(self._transactional_id)
+            if not state.startswith("Prepare"):  # the markers are there: the state can be read
+                return
+            await asyncio.sleep(_MARKERS_S)
 
     async def _transaction(self, step: Step, state: State) -> None:
         producer, topics = self._producer, self._settings.topics

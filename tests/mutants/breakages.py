@@ -33,13 +33,34 @@ RULES = [
     Mutant(
         "state before start()",
         SESSION,
-        "            async with asyncio.timeout(self._commit_timeout_s):\n"
         "                await self._producer.start()\n"
+        "                await self._mark_again(last)\n"
         "            restored = await self._logs.restore(kept)\n",
-        "            restored = await self._logs.restore(kept)\n"
-        "            async with asyncio.timeout(self._commit_timeout_s):\n"
-        "                await self._producer.start()\n",
+        "                restored = await self._logs.restore(kept)\n"
+        "                await self._producer.start()\n"
+        "                await self._mark_again(last)\n",
         "Rule 1: what the old owner commits after the reading is lost from memory.",
+    ),
+    Mutant(
+        "forgotten markers stay forgotten",
+        SESSION,
+        "                await self._mark_again(last)\n",
+        "",
+        "What a killed broker has committed and not marked is made anew, and then there twice.",
+    ),
+    Mutant(
+        "what was aborted is committed",
+        SESSION,
+        "await (producer.commit_transaction() if is_commit else producer.abort_transaction())\n",
+        "await producer.commit_transaction()\n",
+        "Records of a transaction that ended in an abort appear after all.",
+    ),
+    Mutant(
+        "markers are not waited for",
+        SESSION,
+        '            if not state.startswith("Prepare"):  # the markers are there: the state can be read\n',
+        "            if state:\n",
+        "The state is read before what was committed can be seen.",
     ),
     Mutant(
         "no seek",
@@ -52,7 +73,7 @@ RULES = [
         "first offsets, then records",
         SESSION,
         "        sent = await self._send(step, list(step.outputs))\n",
-        "        await producer.send_offsets_to_transaction({}, self._settings.group)\n"
+        "        await producer._sender._do_add_offsets_to_txn(self._settings.group)\n"
         "        sent = await self._send(step, list(step.outputs))\n",
         "The offsets open the transaction: each one waits 100 ms for the one before.",
     ),
@@ -214,9 +235,16 @@ RULES = [
     Mutant(
         "a cancellation that is nobody's is passed on",
         CLIENTS,
-        "        if task.cancelling():\n            raise\n",
+        "        if is_cancelled():\n            raise\n",
         "        raise\n",
         "A partition stands still because a reader of it has stopped badly.",
+    ),
+    Mutant(
+        "a cancelled commit ends the worker",
+        SESSION,
+        "        if is_cancelled():\n            raise\n",
+        "        raise\n",
+        "A client that cancels its caller takes the worker along.",
     ),
     Mutant(
         "a cancelled loop is no failure",

@@ -51,6 +51,8 @@ class SimBroker:
         self.groups: dict[str, Group] = {}
         self.workers: dict[str, Worker] = {}
         self.closed = False
+        self.forgets_markers = False
+        """Whether a restart loses the markers that are on their way."""
         self.incarnation = 0
         self._up_at = 0.0
         self._logs: dict[TopicPartition, PartitionLog] = {}
@@ -118,6 +120,8 @@ class SimBroker:
     def restart(self, down_ms: float = 1000.0) -> None:
         """Every connection breaks, and none is accepted for `down_ms`. Transactions and members survive."""
         self.incarnation += 1
+        if self.forgets_markers:
+            self.transactions.forget_markers()
         self._up_at = max(self._up_at, self.loop.time() + down_ms / 1000)
         for group in self.groups.values():
             self.loop.later(down_ms / 1000, group.renew)

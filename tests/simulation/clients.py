@@ -81,6 +81,14 @@ class SimClients:
             else:
                 return {tp: found.get(tp) for tp in wanted}
 
+    async def transaction_state(self, transactional_id: str) -> str:
+        """In Kafka's words."""
+        wire = self._wire()
+        found = await wire.call(
+            "describe_txn", transactional_id, lambda: self._broker.transactions.find(transactional_id)
+        )
+        return "" if found is None else found.state.value.title().replace("_", "")
+
     def spawn(self, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run `coro` as this worker: all tasks and timers it makes live, stop and die with it."""
         return self.worker.spawn(coro)

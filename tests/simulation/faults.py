@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 OPERATIONS = [
     "connect",
+    "describe_txn",
     "find_coordinator",
     "init_pid",
     "begin",

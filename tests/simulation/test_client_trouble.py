@@ -10,6 +10,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from streams.clients import stop
+from tests.simulation.clients import SimProducer
 from tests.simulation.consumer import SimConsumer
 from tests.simulation.group_consumer import SimGroupConsumer
 from tests.simulation.scripts import THREE, one_host
@@ -67,6 +68,22 @@ def failure_of(getmany: Any) -> BaseException | None:
     return failures[0]
 
 
+def test_a_commit_that_a_client_cancels_is_one_of_unknown_outcome() -> None:
+    """The worker makes a new producer and reads what is in the log; it neither ends nor waits for ever."""
+    cancelled: list[object] = []
+    really_commit = SimProducer.commit_transaction
+
+    async def commit(self: Any) -> None:
+        if len(cancelled) < 2:
+            cancelled.append(self)
+            raise asyncio.CancelledError
+        await really_commit(self)
+
+    with mock.patch.object(SimProducer, "commit_transaction", commit):
+        told(accounted_for)
+    assert len(cancelled) == 2
+
+
 def test_a_loop_that_is_cancelled_by_nobody_ends_the_worker() -> None:
     """It would be alive and do nothing."""
 
@@ -91,6 +108,7 @@ class Client:
 
     async def close(self) -> None:
         self.is_closed = True
+        raise asyncio.CancelledError  # its sender was cancelled, and takes along whoever waits for it
 
 
 @pytest.mark.parametrize(

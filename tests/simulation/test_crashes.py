@@ -30,7 +30,7 @@ CRASH_TABLE: dict[str, tuple[str, ...]] = {
     ),
     "6 commit, answer unknown; after 6, before 7": ("end_txn",),
     "partition revoked mid-batch": ("join", "sync", "heartbeat", "leave"),
-    "the next owner's start()": ("connect", "find_coordinator", "init_pid"),
+    "the next owner's start()": ("connect", "describe_txn", "find_coordinator", "init_pid"),
 }
 
 

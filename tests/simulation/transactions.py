@@ -59,6 +59,10 @@ class Transaction:
     groups: dict[str, dict[TopicPartition, int]] = field(default_factory=dict)
     """Offsets pending in each group."""
     timer: asyncio.TimerHandle | None = None
+    writes: list[asyncio.TimerHandle] = field(default_factory=list)
+    """Markers on their way."""
+    unmarked: dict[str, dict[TopicPartition, int]] = field(default_factory=dict)
+    """Offsets pending in each group of a transaction whose markers are forgotten."""
 
     @property
     def is_ending(self) -> bool:
@@ -115,7 +119,7 @@ class Transactions:
     def add_group(self, transactional_id: str, producer: tuple[int, int], group: str) -> None:
         txn = self._get_current(transactional_id, producer)
         self._begin(txn)
-        txn.groups.setdefault(group, {})
+        txn.groups.setdefault(group, txn.unmarked.pop(group, {}))
 
     def commit_offsets(
         self,
@@ -189,10 +193,20 @@ class Transactions:
             writes += [(self._apply_offsets, (group, offsets)) for group, offsets in txn.groups.items()]
         self._rng.shuffle(writes)
         delay = 0.0
-        for write, args in writes:
-            delay += self._rng.uniform(*self._marker_ms) / 1000
-            self._loop.later(delay, write, *args)
-        self._loop.later(delay, self._complete, txn, commit)
+        txn.writes = []
+        for write, args in [*writes, (self._complete, (txn, commit))]:
+            if args[0] is not txn:
+                delay += self._rng.uniform(*self._marker_ms) / 1000
+            txn.writes.append(self._loop.later(delay, write, *args))
+
+    def forget_markers(self) -> None:
+        """What Kafka 4.3.1 does when it is killed: transactions that are decided are taken for complete."""
+        for txn in self._by_id.values():
+            if txn.is_ending:
+                for write in txn.writes:
+                    write.cancel()
+                txn.unmarked.update(txn.groups)
+                self._complete(txn, txn.state is State.PREPARE_COMMIT)
 
     def _apply_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         self.committed.setdefault(group, {}).update(offsets)

@@ -1,0 +1,71 @@
+"""What a real coordinator says of a transaction, and that ending it once more changes nothing that can be read."""
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.clients import stop
+from streams.session import KafkaClients, Session
+from streams.settings import Settings
+from tests.broker.harness import clock_ms, prepare, settings_for
+from tests.broker.processes import eventually
+
+
+async def test_the_coordinator_tells_how_a_transaction_stands(kafka: str, prefix: str) -> None:
+    settings = settings_for(kafka, prefix)
+    await prepare(settings, clock_ms())
+    clients, name = KafkaClients(settings), settings.transactional_id(0)
+    states = [await clients.transaction_state(name)]
+    producer = clients.producer(name)
+    await producer.start()
+    try:
+        for end in (producer.commit_transaction, producer.abort_transaction):
+            states.append(await clients.transaction_state(name))
+            await producer.begin_transaction()
+            await producer.send_and_wait(settings.topics.parked, b"{}", partition=0)
+            states.append(await clients.transaction_state(name))
+            await end()
+            states.append((await clients.transaction_state(name)).replace("Prepare", "Complete"))
+            await eventually(lambda: _is_complete(clients, name))
+    finally:
+        await stop(producer)
+    assert states == ["", "Empty", "Ongoing", "CompleteCommit", "CompleteCommit", "Ongoing", "CompleteAbort"]
+
+
+async def test_a_session_ends_the_transaction_before_it_once_more(kafka: str, prefix: str) -> None:
+    """Its markers are on every output before the state is read, and nothing else is."""
+    settings = settings_for(kafka, prefix)
+    await prepare(settings, clock_ms())
+    clients, outputs = KafkaClients(settings), settings.topics.outputs
+    producer = clients.producer(settings.transactional_id(0))
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(settings.topics.rejected, b"{}", partition=0)
+    await producer.commit_transaction()
+    await stop(producer)
+    await eventually(lambda: _has_coordinator(clients, settings))
+    session = Session(clients, settings, 0, 4)
+    reader = clients.reader()
+    await reader.start()
+    try:
+        await session.open(None)
+        ends = await reader.end_offsets([TopicPartition(topic, 0) for topic in outputs])
+    finally:
+        await session.close()
+        await stop(reader)
+    # The record, its marker, and one more: on the others the one more alone.
+    assert {part.topic: end for part, end in ends.items()} == {
+        topic: 3 if topic == settings.topics.rejected else 1 for topic in outputs
+    }
+
+
+async def _is_complete(clients: KafkaClients, transactional_id: str) -> bool:
+    return (await clients.transaction_state(transactional_id)).startswith("Complete")
+
+
+async def _has_coordinator(clients: KafkaClients, settings: Settings) -> bool:
+    """A young cluster makes the topic of its groups when it is first asked."""
+    try:
+        await clients.committed([TopicPartition(settings.topics.raw, 0)])
+    except KafkaError:
+        return False
+    return True
