@@ -10,6 +10,7 @@ from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
+    IncompatibleBrokerVersion,
     NotCoordinatorError,
     for_code,
 )
@@ -84,3 +85,5 @@ async def transaction_state(client: AIOKafkaClient, transactional_id: str) -> st
             return str(found["state"])
         except _NO_COORDINATOR:
             await asyncio.sleep(_RETRY_S)
+        except IncompatibleBrokerVersion:
+            return ""
