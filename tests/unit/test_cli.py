@@ -160,9 +160,10 @@ def test_our_own_mistakes_are_not_hidden() -> None:
 
 
 def test_ctrl_c_ends_quietly_with_130() -> None:
-    """A real process, a real SIGINT, nothing on stderr."""
+    """A real process, a real SIGINT, nothing on stderr. Tests may run in a background that ignores it."""
     code = (
-        "import asyncio\nfrom streams.cli.common import run\n"
+        "import asyncio, signal\nfrom streams.cli.common import run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "async def work():\n    print(1, flush=True)\n    await asyncio.sleep(60)\nrun(work())"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
