@@ -73,6 +73,7 @@ class Session:
         self._clients = clients
         self._settings = settings
         self._partition = partition
+        self._partitions = partitions
         self._logs = PartitionLogs(clients, settings, partition, partitions)
         # A commit waits for less than the broker waits for a transaction.
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
@@ -119,11 +120,15 @@ class Session:
         is_commit = _DECIDED.get(last)
         if is_commit is None:
             return
-        producer = self._producer
+        producer, topics = self._producer, self._settings.topics
         await producer.begin_transaction()
-        await producer._sender._do_add_offsets_to_txn(self._settings.group)
-        for topic in self._settings.topics.outputs:
+        while not await producer._sender._do_add_offsets_to_txn(self._settings.group):
+            pass  # the coordinator was not ready; it has waited a little
+        for topic in topics.outputs:
             producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self._partition))
+        for topic in (topics.rekeyed, topics.accounts, topics.rejected):  # where misrouted records go
+            for partition in range(self._partitions):
+                producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
         await (producer.commit_transaction() if is_commit else producer.abort_transaction())
         while True:
             state = await self._clients.transaction_state(self._transactional_id)

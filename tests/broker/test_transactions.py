@@ -49,6 +49,8 @@ async def test_a_session_ends_the_transaction_before_it_once_more(kafka: str, pr
     try:
         await session.open(None)
         ends = await reader.end_offsets([TopicPartition(topic, 0) for topic in outputs])
+        elsewhere = TopicPartition(settings.topics.rekeyed, 3)
+        assert await reader.end_offsets([elsewhere]) == {elsewhere: 1}
     finally:
         await session.close()
         await stop(reader)

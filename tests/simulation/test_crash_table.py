@@ -6,6 +6,7 @@ Random seeds (`test_crashes.py`) find what nobody thought of; these hit what is 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -94,3 +95,24 @@ def test_an_abort_whose_markers_the_broker_has_forgotten_is_marked_again(down_ms
 
     faults = {("add_offsets", 2): Fault(Kind.KILL), ("init_pid", 2): Fault(Kind.RESTART_AFTER, down_ms)}
     told(scenario, ScriptedFaults(faults), marker_ms=(50, 90))
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_what_was_forwarded_without_markers_arrives_too(number: int) -> None:
+    """Whichever commit it is of whose markers the broker knows nothing."""
+
+    async def scenario(world: World) -> None:
+        world.broker.forgets_markers = True
+        world.host()
+        await asyncio.sleep(0.5)
+        world.send(*[replace(record, partition=1 - record.partition) for record in THREE])
+        await world.settle()
+        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+        must_account(world)
+
+    told(
+        scenario,
+        ScriptedFaults({("end_txn", number): Fault(Kind.RESTART_AFTER, 12_000)}),
+        marker_ms=(50, 90),
+        partitions=2,
+    )
