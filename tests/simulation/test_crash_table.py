@@ -13,6 +13,7 @@ import pytest
 from tests.simulation import Fault, Kind, ScriptedFaults
 from tests.simulation.scripts import THREE, counted, one_host
 from tests.simulation.world import World, must_account, told
+from tests.usage import RawRecord
 
 OPEN = [
     (op, kind)
@@ -63,56 +64,38 @@ def test_a_partition_revoked_in_mid_batch_is_redone_by_its_new_owner() -> None:
     told(scenario, ScriptedFaults({("produce", 2): Fault(Kind.LATE, 9_000)}), rebalance_timeout_ms=6_000)
 
 
+async def _forgetting(world: World, records: list[RawRecord]) -> None:
+    """Three events, and a broker that forgets the markers of every restart."""
+    world.broker.forgets_markers = True
+    world.host()
+    await asyncio.sleep(0.5)
+    world.send(*records)
+    await world.settle()
+    assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+    must_account(world)
+
+
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("down_ms", [20, 1_000, 12_000])
 def test_a_commit_whose_markers_the_broker_has_forgotten_is_marked_again(down_ms: int, number: int) -> None:
     """The decision is in the log, the records are there, and nobody can see them."""
 
-    async def scenario(world: World) -> None:
-        world.broker.forgets_markers = True
-        world.host()
-        await asyncio.sleep(0.5)
-        world.send(*THREE)
-        await world.settle()
-        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
-        must_account(world)
-
-    told(scenario, ScriptedFaults({("end_txn", number): Fault(Kind.RESTART_AFTER, down_ms)}), marker_ms=(50, 90))
+    faults = {("end_txn", number): Fault(Kind.RESTART_AFTER, down_ms)}
+    told(lambda world: _forgetting(world, THREE), ScriptedFaults(faults), marker_ms=(50, 90))
 
 
 @pytest.mark.parametrize("down_ms", [20, 1_000, 12_000])
 def test_an_abort_whose_markers_the_broker_has_forgotten_is_marked_again(down_ms: int) -> None:
     """The first worker dies in a transaction, the next one's `start()` ends it as the broker goes away."""
 
-    async def scenario(world: World) -> None:
-        world.broker.forgets_markers = True
-        world.host()
-        await asyncio.sleep(0.5)
-        world.send(*THREE)
-        await world.settle()
-        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
-        must_account(world)
-
     faults = {("add_offsets", 2): Fault(Kind.KILL), ("init_pid", 2): Fault(Kind.RESTART_AFTER, down_ms)}
-    told(scenario, ScriptedFaults(faults), marker_ms=(50, 90))
+    told(lambda world: _forgetting(world, THREE), ScriptedFaults(faults), marker_ms=(50, 90))
 
 
 @pytest.mark.parametrize("number", range(1, 7))
 def test_what_was_forwarded_without_markers_arrives_too(number: int) -> None:
     """Whichever commit it is of whose markers the broker knows nothing."""
 
-    async def scenario(world: World) -> None:
-        world.broker.forgets_markers = True
-        world.host()
-        await asyncio.sleep(0.5)
-        world.send(*[replace(record, partition=1 - record.partition) for record in THREE])
-        await world.settle()
-        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
-        must_account(world)
-
-    told(
-        scenario,
-        ScriptedFaults({("end_txn", number): Fault(Kind.RESTART_AFTER, 12_000)}),
-        marker_ms=(50, 90),
-        partitions=2,
-    )
+    faults = {("end_txn", number): Fault(Kind.RESTART_AFTER, 12_000)}
+    misrouted = [replace(record, partition=1 - record.partition) for record in THREE]
+    told(lambda world: _forgetting(world, misrouted), ScriptedFaults(faults), marker_ms=(50, 90), partitions=2)
