@@ -185,11 +185,11 @@ class Metrics:
         for phase in STATES:
             self.partitions.labels(phase).set(by_phase[phase])
         self.seen_ids.set(sum(len(state.seen) for state in states))
-        parked = [event for state in states for event in state.parked.values()]
-        by_reason = TallyOf(event.reason for event in parked)
+        by_reason = TallyOf(event.reason for state in states for event in state.parked.values())
         for reason in Unpriced:
             self.parked_open.labels(reason).set(by_reason[reason])
-        oldest = min((parse_time(event.since) for event in parked), default=now_ms * 1_000_000)
+        first = [state.parked[min(state.parked)] for state in states if state.parked]
+        oldest = min((parse_time(event.since) for event in first), default=now_ms * 1_000_000)
         self.parked_oldest_seconds.set(max(0, now_ms * 1_000_000 - oldest) / 1e9)
 
     def exposition(self) -> bytes:

@@ -196,8 +196,9 @@ class State:
             self._hot, self._warm = {}, self._hot
 
     def _put_totals(self, written: Mapping[str, bytes]) -> None:
-        for key in written.keys() - self.totals.keys():
-            self._windows.setdefault(_window_of(key), set()).add(key)
+        for key in written:
+            if key not in self.totals:  # a difference of the keys would go through all totals
+                self._windows.setdefault(_window_of(key), set()).add(key)
         self.totals.update(written)
 
     def _drop_total(self, key: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -233,6 +234,25 @@ def test_records_change_nothing() -> None:
     )
     state.records(Changes(position(raw=2), expired_days=[1]))
     assert repr(facts(state, log)) == before
+
+
+class _Unwalked(dict[str, bytes]):
+    """May be asked, but not gone through."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("went through all totals")
+
+    keys = values = items = __iter__  # type: ignore[assignment]
+
+
+def test_a_fold_goes_through_what_has_changed_alone() -> None:
+    """Not through all totals: with 500,000 of them that took 17 ms in every transaction."""
+    state = State(position())
+    state.totals = _Unwalked()
+    for number, window in enumerate(("hour", "day"), 1):
+        name, found, value = total(window, AT, "m", number)
+        state.fold(Changes(position(sequence=number), totals={name: found}, totals_written={name: value}))
+    assert len(state.totals) == len(state.windows()) == 2
 
 
 # --- questions
