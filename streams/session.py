@@ -5,6 +5,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 - `start()` comes first: it fences the old owner and ends its transaction; then the changelog is read, up to the end as
   it is *after* `start()`; then the inputs are sought to its position. aiokafka fetches a group's offsets before that.
 - Between the two the last transaction is ended once more, as it was decided: a killed broker may forget its markers.
+- The first connection that breaks ends a session, used or not: what is sent on another one could end with the records
+  whose markers were forgotten, and they would share its fate.
 - Every future of a produce is awaited before the commit: aiokafka commits a transaction of which the broker refused a
   batch, and moves the offsets on.
 - Any error, timeout or cancellation leaves the outcome unknown. The session is then over: nothing is sent again from
@@ -21,6 +23,7 @@ from typing import Any
 
 import aiokafka.errors as kafka
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.conn import CloseReason
 
 from streams.batch import OutRecord, Step
 from streams.clients import Clients, KafkaReaders, is_cancelled, stop
@@ -37,14 +40,39 @@ _DECIDED = {"PrepareCommit": True, "CompleteCommit": True} | dict.fromkeys(
     ("Ongoing", "PrepareEpochFence", "PrepareAbort", "CompleteAbort"), False
 )
 
+_HARMLESS = (None, CloseReason.IDLE_DROP, CloseReason.SHUTDOWN)  # the client's own reasons to close a connection
+
 Target = tuple[str, int]  # a topic and its partition
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]
+    """aiokafka's producer, but it sends nothing more once a connection has broken, instead of on another one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_cut_off = False
+        self._watch_connections()
+
+    def _watch_connections(self) -> None:
+        send, closed = self.client.send, self.client._on_connection_closed
+
+        async def send_unless_cut_off(*args: Any, **options: Any) -> Any:
+            if self.is_cut_off:
+                raise ConnectionError("a connection to the broker has broken")  # aiokafka repeats what is a KafkaError
+            return await send(*args, **options)
+
+        def watched(connection: Any, reason: CloseReason | None) -> None:
+            self.is_cut_off = self.is_cut_off or reason not in _HARMLESS
+            closed(connection, reason)
+
+        self.client.send, self.client._on_connection_closed = send_unless_cut_off, watched
 
 
 class KafkaClients(KafkaReaders):
     """All clients of a worker."""
 
-    def producer(self, transactional_id: str) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
+    def producer(self, transactional_id: str) -> Producer:
+        return Producer(
             **self.common,
             transactional_id=transactional_id,
             transaction_timeout_ms=self.settings.transaction_timeout_ms,
@@ -67,18 +95,19 @@ def _classified() -> Iterator[None]:
 
 
 class Session:
-    """One producer for one partition, from its `start()` to its first error. Used by one task at a time."""
+    """The producers of one partition, one after the other, each from its `start()` to its first error."""
 
     def __init__(self, clients: Clients, settings: Settings, partition: int, partitions: int) -> None:
         self._clients = clients
         self._settings = settings
-        self._partition = partition
+        self.partition = partition
         self._partitions = partitions
         self._logs = PartitionLogs(clients, settings, partition, partitions)
         # A commit waits for less than the broker waits for a transaction.
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
         self._transactional_id = settings.transactional_id(partition)
         self._producer: Any = None
+        self._unmarked = ""  # how a transaction stood of which no opening since has come to its end
         self.position_at = -1
 
     async def open(self, kept: Kept | None) -> Restored:
@@ -86,9 +115,10 @@ class Session:
         with _classified():
             async with asyncio.timeout(self._commit_timeout_s):
                 last = await self._clients.transaction_state(self._transactional_id)
+                self._unmarked = last if last in _DECIDED else self._unmarked
                 self._producer = self._clients.producer(self._transactional_id)
                 await self._producer.start()
-                await self._mark_again(last)
+                await self._mark_again()
             restored = await self._logs.restore(kept)
         self.position_at = restored.position_at
         return restored
@@ -97,6 +127,11 @@ class Session:
         """The parked records at these offsets, ascending. Raises as `open` does."""
         with _classified():
             return await self._logs.read_parked(offsets)
+
+    def check(self) -> None:
+        """Raises OutcomeUnknown where a connection has broken meanwhile."""
+        if self._producer.is_cut_off:
+            raise OutcomeUnknown("a connection to the broker has broken")
 
     async def commit(self, step: Step, state: State) -> None:
         """Publish a step in one transaction, all of it or nothing. Raises Fenced, OutcomeUnknown or Refused."""
@@ -111,13 +146,13 @@ class Session:
         producer, self._producer = self._producer, None
         return await stop(producer)
 
-    async def _mark_again(self, last: str) -> None:
+    async def _mark_again(self) -> None:
         """End the last transaction again, as it was decided, wherever it may have been.
 
         Kafka 4.3.1 forgets markers when it is killed before it has written them: the records would be hidden, be made
         anew, and then appear beside those. Where nothing is missing, these markers end nothing.
         """
-        is_commit = _DECIDED.get(last)
+        is_commit = _DECIDED.get(self._unmarked)
         if is_commit is None:
             return
         producer, topics = self._producer, self._settings.topics
@@ -125,7 +160,7 @@ class Session:
         while not await producer._sender._do_add_offsets_to_txn(self._settings.group):
             pass  # the coordinator was not ready; it has waited a little
         for topic in topics.outputs:
-            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self._partition))
+            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self.partition))
         for topic in (topics.rekeyed, topics.accounts, topics.rejected):  # where misrouted records go
             for partition in range(self._partitions):
                 producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
@@ -133,12 +168,13 @@ class Session:
         while True:
             state = await self._clients.transaction_state(self._transactional_id)
             if not state.startswith("Prepare"):  # the markers are there: the state can be read
+                self._unmarked = ""
                 return
             await asyncio.sleep(_MARKERS_S)
 
     async def _transaction(self, step: Step, state: State) -> None:
         producer, topics = self._producer, self._settings.topics
-        parked, changelog = (topics.parked, self._partition), (topics.state, self._partition)
+        parked, changelog = (topics.parked, self.partition), (topics.state, self.partition)
         await producer.begin_transaction()
         if step.newly_parked:
             # Only the broker knows at which offsets: the changelog can name them once the records are there.
@@ -147,7 +183,7 @@ class Session:
         step.outputs[changelog] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
         sent = await self._send(step, list(step.outputs))
         position = zip(topics.inputs, step.changes.position.offsets, strict=True)
-        offsets = {TopicPartition(topic, self._partition): offset for topic, offset in position}
+        offsets = {TopicPartition(topic, self.partition): offset for topic, offset in position}
         await producer.send_offsets_to_transaction(offsets, self._settings.group)
         await producer.commit_transaction()
         self.position_at = sent[changelog][0][0]

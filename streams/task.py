@@ -67,10 +67,10 @@ class Task:
     """Owns partition p of the inputs while the group says so."""
 
     def __init__(
-        self, shell: Shell, partition: int, interval_s: float, seek: Callable[[TopicPartition, int], Any]
+        self, shell: Shell, session: Session, interval_s: float, seek: Callable[[TopicPartition, int], Any]
     ) -> None:
         self.phase = Phase.CREATED
-        self.partition = partition
+        self.partition = session.partition
         self.state: State | None = None
         self.has_committed = False
         self.progress_at = asyncio.get_running_loop().time()
@@ -78,9 +78,9 @@ class Task:
         self._shell = shell
         self._seek = seek
         self._interval_s = interval_s
-        self._session = Session(shell.clients, settings, partition, shell.partitions)
+        self._session = session
         self._lane = Lane(
-            partition,
+            self.partition,
             shell.partitions,
             settings.topics,
             partition_of,
@@ -191,6 +191,7 @@ class Task:
         most = self._shell.settings.batch_events_max
         while not self._closing:
             self.progress_at = loop.time()
+            self._session.check()
             wait_s = IDLE_S
             if self._queued or self._published or self._cures:
                 wait_s = self._not_before - loop.time()

@@ -21,6 +21,7 @@ from streams.errors import Refused
 from streams.kafka_errors import Fenced, OutcomeUnknown, classify
 from streams.metrics import Metrics
 from streams.restoring import Kept
+from streams.session import Session
 from streams.settings import Settings
 from streams.task import Phase, Shell, Task
 
@@ -131,8 +132,9 @@ class Worker:
         """Run tasks for a partition, one after the other, as long as it is ours."""
         revoked, failures = self._revoked, 0
         interval_s = max(self._settings.commit_interval_ms, 10 * len(self._owners)) / 1000
+        session = Session(self._shell.clients, self._settings, partition, self._shell.partitions)
         while not revoked.is_set():
-            task = self._tasks[partition] = Task(self._shell, partition, interval_s, self._consumer.seek)
+            task = self._tasks[partition] = Task(self._shell, session, interval_s, self._consumer.seek)
             try:
                 await task.run(self._kept.pop(partition, None))
                 return

@@ -1,11 +1,16 @@
 """What a real coordinator says of a transaction, and that ending it once more changes nothing that can be read."""
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaError
 
+from streams.batch import Counts, Step
 from streams.clients import stop
+from streams.kafka_errors import OutcomeUnknown
 from streams.session import KafkaClients, Session
 from streams.settings import Settings
+from streams.state import Changes, Position
 from tests.broker.harness import clock_ms, prepare, settings_for
 from tests.broker.processes import eventually
 
@@ -58,6 +63,34 @@ async def test_a_session_ends_the_transaction_before_it_once_more(kafka: str, pr
     assert {part.topic: end for part, end in ends.items()} == {
         topic: 3 if topic == settings.topics.rejected else 1 for topic in outputs
     }
+
+
+@pytest.mark.parametrize("reason", [CloseReason.CONNECTION_BROKEN, CloseReason.IDLE_DROP])
+async def test_a_producer_sends_nothing_on_another_connection(reason: CloseReason, kafka: str, prefix: str) -> None:
+    """Once one has broken; one that was idle is no loss."""
+    settings = settings_for(kafka, prefix)
+    await prepare(settings, clock_ms())
+    session = Session(KafkaClients(settings), settings, 0, 4)
+    opened = await session.open(None)
+    try:
+        for connection in list(session._producer.client._conns.values()):
+            connection.close(reason=reason)
+        if reason is CloseReason.IDLE_DROP:
+            session.check()
+            await session.commit(_nothing(settings), opened.state)
+            return
+        with pytest.raises(OutcomeUnknown, match="has broken"):
+            session.check()
+        with pytest.raises(OutcomeUnknown):
+            await session.commit(_nothing(settings), opened.state)
+    finally:
+        await session.close()
+    assert await session._clients.transaction_state(settings.transactional_id(0)) == "Empty"
+
+
+def _nothing(settings: Settings) -> Step:
+    """A step without records, which moves the state on all the same."""
+    return Step({}, Changes(Position(app=settings.app, partitions=4, raw=0, rekeyed=0, accounts=0)), [], Counts(), 0)
 
 
 async def _is_complete(clients: KafkaClients, transactional_id: str) -> bool:

@@ -34,17 +34,17 @@ RULES = [
         "state before start()",
         SESSION,
         "                await self._producer.start()\n"
-        "                await self._mark_again(last)\n"
+        "                await self._mark_again()\n"
         "            restored = await self._logs.restore(kept)\n",
         "                restored = await self._logs.restore(kept)\n"
         "                await self._producer.start()\n"
-        "                await self._mark_again(last)\n",
+        "                await self._mark_again()\n",
         "Rule 1: what the old owner commits after the reading is lost from memory.",
     ),
     Mutant(
         "forgotten markers stay forgotten",
         SESSION,
-        "                await self._mark_again(last)\n",
+        "                await self._mark_again()\n",
         "",
         "What a killed broker has committed and not marked is made anew, and then there twice.",
     ),
@@ -61,6 +61,27 @@ RULES = [
         '            if not state.startswith("Prepare"):  # the markers are there: the state can be read\n',
         "            if state:\n",
         "The state is read before what was committed can be seen.",
+    ),
+    Mutant(
+        "a session outlives its connections",
+        TASK,
+        "            self._session.check()\n",
+        "",
+        "Where nothing more comes, records without markers stay hidden.",
+    ),
+    Mutant(
+        "a producer goes on on another connection",
+        SESSION,
+        "            self.is_cut_off = self.is_cut_off or reason not in _HARMLESS\n",
+        "",
+        "What it sends then ends as records do whose markers were forgotten.",
+    ),
+    Mutant(
+        "what was asked of an interrupted opening is forgotten",
+        SESSION,
+        "self._unmarked = last if last in _DECIDED else self._unmarked\n",
+        "self._unmarked = last\n",
+        "`start()` has made the coordinator forget it: what was committed is made anew.",
     ),
     Mutant(
         "no seek",

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation import Fault, Kind, ScriptedFaults
-from tests.simulation.scripts import THREE, counted, one_host
+from tests.simulation.scripts import THREE, counted, one_host, operations
 from tests.simulation.world import World, must_account, told
 from tests.usage import RawRecord
 
@@ -99,3 +99,46 @@ def test_what_was_forwarded_without_markers_arrives_too(number: int) -> None:
     faults = {("end_txn", number): Fault(Kind.RESTART_AFTER, 12_000)}
     misrouted = [replace(record, partition=1 - record.partition) for record in THREE]
     told(lambda world: _forgetting(world, misrouted), ScriptedFaults(faults), marker_ms=(50, 90), partitions=2)
+
+
+@pytest.mark.parametrize("down_ms", [20, 1_000, 12_000])
+def test_a_commit_that_was_heard_of_and_has_no_markers_is_marked_again(down_ms: int) -> None:
+    """The broker goes away after its answer; nothing more comes for the partition."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.broker.forgets_markers = True
+        world.send(THREE[0])
+        await asyncio.sleep(0.03)
+        assert len(operations(world, "end_txn")) == 2  # answered
+        assert world.broker.transactions.open_ids()  # and without markers yet
+        world.broker.restart(down_ms)
+        await world.settle()
+        assert counted(world)["priced"] == 1
+        must_account(world)
+
+    told(scenario, marker_ms=(50, 90))
+
+
+@pytest.mark.parametrize(("op", "number"), [("produce", 4), ("offset_commit", 3), ("end_txn", 3)])
+@pytest.mark.parametrize("asked", [4, 9, 11, 13])
+def test_what_follows_a_commit_without_markers_does_not_share_its_fate(asked: int, op: str, number: int) -> None:
+    """The next transaction waits for these markers as the broker goes away, and then it is given up: its end would be
+    that of the records that have none."""
+    faults = {("add_partitions", asked): Fault(Kind.RESTART, 1_000), (op, number): Fault(Kind.KILL_AFTER, 500)}
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.broker.forgets_markers = True
+        world.send(*THREE)
+        await world.settle()
+        assert counted(world)["priced"] == 3
+        must_account(world)
+
+    told(scenario, ScriptedFaults(faults), marker_ms=(50, 90))
+
+
+def test_an_opening_that_fails_half_way_knows_how_the_transaction_stood() -> None:
+    """`start()` makes the coordinator forget it, and the broker goes away again before it is marked."""
+    faults = {("end_txn", 2): Fault(Kind.RESTART_AFTER, 1_000), ("init_pid", 2): Fault(Kind.RESTART_AFTER, 1_000)}
+    told(lambda world: _forgetting(world, THREE), ScriptedFaults(faults), marker_ms=(50, 90))

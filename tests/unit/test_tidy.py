@@ -174,7 +174,7 @@ def test_one_module_has_the_transactional_client() -> None:
         path
         for path, tree in sources().items()
         for name, call in calls(tree)
-        if name.endswith("AIOKafkaProducer") and "transactional_id" in {keyword.arg for keyword in call.keywords}
+        if name.endswith("Producer") and "transactional_id" in {keyword.arg for keyword in call.keywords}
     }
     assert found == {"streams/session.py"}
 
