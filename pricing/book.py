@@ -5,7 +5,7 @@ changes and what has been compiled there can be kept.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -53,11 +53,15 @@ class Book:
         self.fx = fx
         self._segments: dict[int, Segment] = {}
 
-    def with_publication(self, published: Sheet | FxRate) -> "Book":
-        """A book that holds `published` too; the caller has made sure that its version is new."""
-        if isinstance(published, Sheet):
-            return Book(self.policy, (*self.sheets, published), self.fx)
-        return Book(self.policy, self.sheets, (*self.fx, published))
+    def with_publications(self, published: Iterable[Sheet | FxRate]) -> "Book":
+        """A book that holds all of `published` too, in their order; the caller has made sure that they are new."""
+        sheets, fx = list(self.sheets), list(self.fx)
+        for one in published:
+            if isinstance(one, Sheet):
+                sheets.append(one)
+            else:
+                fx.append(one)
+        return Book(self.policy, tuple(sheets), tuple(fx))
 
     def segment_at(self, at: int) -> Segment:
         """What is in force at `at` (nanoseconds since 1970)."""

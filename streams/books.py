@@ -11,9 +11,9 @@ from pricing.book import Book, Policy
 from pricing.book_records import Publication, parse_publication
 from pricing.errors import InvalidDocument
 from pricing.times import format_time
-from streams.clients import Clients, stop
+from streams.clients import Clients, is_cancelled, stop
 from streams.errors import Refused
-from streams.kafka_errors import TROUBLE, classify
+from streams.kafka_errors import TROUBLE, OutcomeUnknown, classify
 from streams.metrics import Metrics
 from streams.reading import read_to
 from streams.settings import Settings
@@ -56,8 +56,12 @@ class Books:
                 meaning = classify(error)
                 if isinstance(meaning, Refused):
                     raise meaning from error
-                log.warning("books: %s; reading on in %g s", meaning, RETRY_S)
-                await asyncio.sleep(RETRY_S)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                meaning = OutcomeUnknown("a client has cancelled its caller")
+            log.warning("books: %s; reading on in %g s", meaning, RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
         reader = self._clients.reader()
@@ -72,7 +76,7 @@ class Books:
             found: list[ConsumerRecord] = []
             if end > self._next:
                 await read_to(reader, {self._part: end}, found.append, self._timeout_s)
-            self._take(found)
+            await self._take(found)
             reader.seek(self._part, self._next)  # what came after that end, in the same answer, was passed over
             self.ready.set()
             while True:
@@ -84,27 +88,28 @@ class Books:
         self.progress_at = asyncio.get_running_loop().time()
         async with asyncio.timeout(self._timeout_s):
             batches = await reader.getmany(self._part, timeout_ms=POLL_MS)
-        self._take([record for records in batches.values() for record in records])
+        await self._take([record for records in batches.values() for record in records])
 
-    def _take(self, records: list[ConsumerRecord]) -> None:
+    async def _take(self, records: list[ConsumerRecord]) -> None:
         """The first valid record of each name counts; the book is swapped once, whole."""
-        book = self.current
-        cured: set[str] = set()
+        new: list[Publication] = []
         for record in records:
+            # A list of the market takes a third of a second: heartbeats cannot wait until all of its versions are read.
+            await asyncio.sleep(0)
+            self.progress_at = asyncio.get_running_loop().time()
             self._next = record.offset + 1
             self._metrics.records_consumed.labels(self._part.topic).inc()
             publication = self._valid(record)
             if publication is None:
                 continue
             self._known.add(publication.key)
-            book = book.with_publication(publication.document)
-            cured.add("fx" if publication.kind == "fx" else f"sheet/{publication.id}")
+            new.append(publication)
             if publication.sheet is not None:
                 self._metrics.book_info.labels(publication.id, publication.version).set(1)
             log.info("books: %s counts from %s on", publication.name, format_time(publication.from_ns))
-        if cured:
-            self.current = book
-            self._published(cured)
+        if new:
+            self.current = self.current.with_publications(each.document for each in new)
+            self._published({"fx" if each.kind == "fx" else f"sheet/{each.id}" for each in new})
 
     def _valid(self, record: ConsumerRecord) -> Publication | None:
         try:

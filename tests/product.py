@@ -76,10 +76,7 @@ def account(organization: str, *tiers: tuple[str | None, str], version: int = 1)
 
 def book(*published: Sheet | FxRate, policy: Policy = POLICY) -> Book:
     """A book with these publications, in their order; the source's sheet and CHF/USD where there are none."""
-    found = Book(policy)
-    for one in published or (sheet(), rate()):
-        found = found.with_publication(one)
-    return found
+    return Book(policy).with_publications(published or (sheet(), rate()))
 
 
 def book_of(sheets: list[oracle.Sheet], rates: list[oracle.Rate], policy: Policy = POLICY) -> Book:
