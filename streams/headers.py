@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from pricing.reading import VALUE_BYTES_MAX
+from pricing.reading import HEADERS_MAX, VALUE_BYTES_MAX
 from streams.codec import Origin
 
 Header = tuple[str, bytes]
@@ -48,15 +48,20 @@ def carried(headers: Sequence[Header]) -> Headers:
     essential = [header for header in headers if header[0] in _ESSENTIAL or header[0] in _TRACE]
     if _size(essential) > HEADERS_BYTES_MAX:
         essential = [header for header in essential if header[0] in _ESSENTIAL and len(header[1] or b"") <= 1024]
+        essential = essential[:HEADERS_MAX]  # no event has more; a record that is rejected may
     return [*essential, (LEFT_OUT, b"%d" % (len(headers) - len(essential)))]
 
 
 def priced_headers(headers: Sequence[Header]) -> Headers:
     """Headers of a priced event: what it is, and the trace that it belongs to."""
-    trace = [header for header in headers if header[0] in _TRACE]
-    if not trace:
-        return _PRICED_ONLY
-    return [_PRICED, *trace] if _size(trace) <= HEADERS_BYTES_MAX else [_PRICED]
+    belongs = trace(headers)
+    return [_PRICED, *belongs] if belongs else _PRICED_ONLY
+
+
+def trace(headers: Sequence[Header]) -> Headers:
+    """The headers of the trace that a record belongs to; none where they are over 16 KiB."""
+    found = [header for header in headers if header[0] in _TRACE]
+    return found if _size(found) <= HEADERS_BYTES_MAX else []
 
 
 def origin_headers(origin: Origin) -> Headers:

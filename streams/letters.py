@@ -54,7 +54,7 @@ def forwarded_arrival(record: InRecord, lane: Lane) -> Arrival:
     try:
         origin = RawRecord(found[headers.TOPIC].decode(), int(found[headers.PARTITION]), int(found[headers.OFFSET]))
         append_ms, key = int(found[headers.APPEND_TIME]), found.get(headers.KEY)
-    except (KeyError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):  # not there, null, or not what we write
         return raw_arrival(record)
     is_possible = origin.topic == lane.topics.raw and 0 <= origin.partition < lane.partitions and origin.offset >= 0
     if not is_possible or not 0 <= append_ms <= record.timestamp + CLOCKS_APART_MS:
@@ -93,10 +93,10 @@ def parked(arrival: Arrival, key: bytes, missing: Missing, now: str) -> OutRecor
     return key, arrival.record.value, [*headers.carried(arrival.headers), *added], arrival.append_ms
 
 
-def released(event: ParkedEvent, origin: Origin, now_ms: int) -> OutRecord:
+def released(event: ParkedEvent, arrival: Arrival, now_ms: int) -> OutRecord:
     """The record that says that a parked one has been priced."""
-    release = (headers.RELEASED, b"%d" % event.offset)
-    return event.organization.encode(), b"{}", [release, *headers.origin_headers(origin)], now_ms
+    release = [(headers.RELEASED, b"%d" % event.offset), *headers.origin_headers(arrival.origin)]
+    return event.organization.encode(), b"{}", [*release, *headers.trace(arrival.headers)], now_ms
 
 
 def waiting(event: Event, missing: Missing, book: Book, now: str) -> ParkedEvent:

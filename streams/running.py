@@ -22,15 +22,22 @@ from streams.worker import Worker
 
 log = logging.getLogger(__name__)
 
+_PARENT_S = 1.0
 
-async def run_worker(settings: Settings) -> None:
-    """Run one worker until SIGTERM or SIGINT; a second one ends the process at once. Raises Refused."""
+
+async def run_worker(settings: Settings, parent: int | None = None) -> None:
+    """Run one worker until SIGTERM or SIGINT; a second one ends the process at once. Raises Refused.
+
+    `parent`: the id of the process that has started it, with which it ends.
+    """
     if not __debug__:
         raise Refused("python -O removes the assertions that aiokafka's transactions rely on: start without it")
     partitions = await verify_for_worker(settings)
     metrics = Metrics(installed_version(), settings.topics, settings.report_currencies, settings.cost_sheets)
     worker = Worker(settings, KafkaClients(settings), metrics, partitions, lambda: time.time_ns() // 1_000_000)
     _on_signals(worker)
+    if parent is not None:
+        _end_with(parent, worker)
     # A batch makes a hundred thousand objects and hardly a cycle: the default threshold spends a seventh of the CPU.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
@@ -53,13 +60,23 @@ def _on_signals(worker: Worker) -> None:
         loop.add_signal_handler(each, stop, each)
 
 
+def _end_with(parent: int, worker: Worker) -> None:
+    """Stop once the parent is gone: killed, or with its terminal. It passes no signal on then, and nobody else does."""
+    if os.getppid() != parent:
+        log.warning("process %d is gone, which has started this one: finishing the running commits", parent)
+        worker.stop()
+        return
+    asyncio.get_running_loop().call_later(_PARENT_S, _end_with, parent, worker)
+
+
 async def run_workers(arguments: list[str], http_port: int, processes: int) -> int:
     """Run `processes` workers as child processes, HTTP on successive ports; ends when one ends or on a signal."""
     children = []
     for index in range(processes):
         port = str(http_port + index) if http_port else "0"
-        command = [sys.executable, "-m", "streams", *arguments, "--http-port", port]
-        children.append(await asyncio.create_subprocess_exec(*command))
+        command = [sys.executable, "-m", "streams", *arguments, "--http-port", port, "--parent", str(os.getpid())]
+        # In a session of its own: Ctrl-C would reach it twice, from the terminal and through us, and end it at once.
+        children.append(await asyncio.create_subprocess_exec(*command, start_new_session=True))
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, _pass_on, each, children)
@@ -91,10 +108,18 @@ class _JsonLines(logging.Formatter):
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to stderr, as text or as JSON lines; aiokafka only from warnings on."""
+    """Log to stderr, as text or as JSON lines; aiokafka only from warnings on, and without tracebacks, but at debug."""
     handler = logging.StreamHandler()
     text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     handler.setFormatter(_JsonLines() if settings.log_json else logging.Formatter(text))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     if settings.log_level != "debug":
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
+        handler.addFilter(_with_error_in_line)
+
+
+def _with_error_in_line(record: logging.LogRecord) -> bool:
+    """aiokafka has a traceback for every connection that breaks; what broke it is enough."""
+    if record.name.startswith("aiokafka") and record.exc_info:
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {record.exc_info[1]!r}", (), None
+    return True

@@ -75,6 +75,7 @@ class Changes:
     released: list[int] = field(default_factory=list)
     expired_days: list[int] = field(default_factory=list)
     expired_totals: list[str] = field(default_factory=list)
+    has_more_to_expire: bool = False
 
 
 class _Day:
@@ -98,6 +99,7 @@ class State:
         self.accounts: dict[str, Account] = {}
         self.parked: dict[int, ParkedEvent] = {}
         self.totals: dict[str, bytes] = {}
+        self.has_more_to_expire = False
         self._hot: dict[str, Total] = {}
         self._warm: dict[str, Total] = {}
         self._windows: dict[tuple[str, str], set[str]] = {}
@@ -158,6 +160,7 @@ class State:
         self._keep_hot(changes.totals)
         for key in changes.expired_totals:
             self._drop_total(key)
+        self.has_more_to_expire = changes.has_more_to_expire
         self.position = changes.position
 
     def _seen_records(self, day: int, rows: bytes) -> list[Record]:

@@ -8,6 +8,7 @@ outcomes.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 import msgspec
 
@@ -21,16 +22,17 @@ from pricing.pipeline import Priced, price
 from pricing.rating import Missing
 from pricing.reading import read_event
 from pricing.times import format_time
-from pricing.totals import HOUR_NS, Tally, first_total
+from pricing.totals import DAY_NS, HOUR_NS, Tally, first_total
 from streams import headers, letters
 from streams.batch import Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
-from streams.expiry import expired_days, expired_totals
+from streams.expiry import expired_days, expired_totals, known_since
 from streams.letters import Arrival
 from streams.seen import row
 from streams.state import Changes, ParkedEvent, State, append_day
 from streams.total_codec import heading, write_total
 
 MS_NS = 1_000_000
+EXPIRED_MAX = 10_000  # totals in one transaction: after a long pause there may be millions
 FUTURE_NS = 5 * 60 * 1_000_000_000
 
 Poison = frozenset[tuple[str, int, int]]
@@ -61,6 +63,8 @@ class _Batch:
         self._now_ms = now_ms
         self._poison = poison
         self._stream_time_ms = state.position.stream_time_ms
+        self._known_since = 0
+        self._move_stream_time(state.position.stream_time_ms)
         self._changes = Changes(state.position)
         self._newly_seen: dict[bytes, bytes] = {}
         self._newly_parked: list[ParkedEvent] = []
@@ -91,7 +95,6 @@ class _Batch:
         if target != self._lane.partition:
             kept = headers.carried(headers.incoming(record.headers))
             self._put(self._lane.topics.accounts, target, (key, record.value, kept, self._now_ms))
-            self._counts.rekeyed += 1
         elif known is None or known.version < account.version:
             self._changes.accounts[account.organization] = account
         elif known != account:
@@ -119,6 +122,7 @@ class _Batch:
                 self._admit(letters.forwarded_arrival(record, self._lane), admitted)
             for record in raw:
                 self._admit(letters.raw_arrival(record), admitted)
+            record = None  # the look-up is of all of them
             known = self._state.seen.find([fingerprint for _, _, fingerprint in admitted])
             for found, content in zip(admitted, known, strict=True):
                 record = found[1].record
@@ -132,7 +136,7 @@ class _Batch:
         """Read the event; reject or forward it, or admit it where it belongs here."""
         record, _, append_ms, _, own = arrival
         if append_ms > self._stream_time_ms:
-            self._stream_time_ms = append_ms
+            self._move_stream_time(append_ms)
         if self._poison and (record.topic, record.partition, record.offset) in self._poison:
             self._reject(arrival, Rejected.INTERNAL_ERROR, "the worker failed on it twice")
             return
@@ -140,9 +144,11 @@ class _Batch:
             event = read_event(record.value, own)
             if event.at > append_ms * MS_NS + FUTURE_NS:
                 raise InvalidUsage(Rejected.FROM_THE_FUTURE, f"time {event.time}, appended {_ms(append_ms)}")
-            # Not its append time: a forwarded record may be older than ids that are forgotten already.
-            if event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns:
-                raise InvalidUsage(Rejected.TOO_LATE, f"time {event.time}, read at {_ms(self._stream_time_ms)}")
+            if event.at < append_ms * MS_NS - self._lane.max_age_ns:
+                raise InvalidUsage(Rejected.TOO_LATE, f"time {event.time}, appended {_ms(append_ms)}")
+            if event.at < self._known_since:  # it has waited for days: its id may be forgotten already
+                detail = f"time {event.time}, appended {_ms(append_ms)}, read at {_ms(self._stream_time_ms)}"
+                raise InvalidUsage(Rejected.TOO_LATE, detail)
         except InvalidUsage as error:
             self._reject(arrival, error.reason, error.detail)
             return
@@ -154,6 +160,11 @@ class _Batch:
         assert record.topic != self._lane.topics.rekeyed, f"{key!r} was forwarded here, belongs to {target}"
         self._put(self._lane.topics.rekeyed, target, letters.forwarded(arrival, key, self._now_ms))
         self._counts.rekeyed += 1
+
+    def _move_stream_time(self, append_ms: int) -> None:
+        self._stream_time_ms = append_ms
+        # The id of an event dated before may be filed under a day that is forgotten.
+        self._known_since = known_since(append_ms * MS_NS, self._lane.max_age_ns) * DAY_NS + FUTURE_NS
 
     def _settle(self, found: Admitted, known: bytes | None) -> None:
         """Drop a duplicate, price the event, or park it; from then on its identity is taken."""
@@ -221,7 +232,7 @@ class _Batch:
         reason = json_text(dict(record.headers)[headers.REASON].decode())
         since = f'"parked":{{"reason":{reason},"since":"{parked.since}"}},'
         self._publish(priced, event.fingerprint(), arrival, since)
-        self._releases.append(letters.released(parked, arrival.origin, self._now_ms))
+        self._releases.append(letters.released(parked, arrival, self._now_ms))
         self._changes.released.append(parked.offset)
         self._counts.released += 1
 
@@ -234,7 +245,8 @@ class _Batch:
         )
         self._add_totals()
         before = self._state.position
-        if self._stream_time_ms * MS_NS // HOUR_NS != before.stream_time_ms * MS_NS // HOUR_NS:
+        is_next_hour = self._stream_time_ms * MS_NS // HOUR_NS != before.stream_time_ms * MS_NS // HOUR_NS
+        if is_next_hour or self._state.has_more_to_expire:
             self._expire()
         self._changes.position = msgspec.structs.replace(
             before,
@@ -271,7 +283,8 @@ class _Batch:
         self._changes.expired_days = expired_days(self._state, now, self._lane.max_age_ns)
         for day in self._changes.expired_days:
             self._changes.seen.pop(day, None)  # a record of this batch moved stream time far ahead of another one
-        self._changes.expired_totals = [key for key in gone if key not in self._changes.totals]
+        found = list(islice((key for key in gone if key not in self._changes.totals), EXPIRED_MAX))
+        self._changes.expired_totals, self._changes.has_more_to_expire = found, len(found) == EXPIRED_MAX
         for key in self._changes.expired_totals:
             self._put(self._lane.topics.totals, self._lane.partition, (key.encode(), None, [], self._now_ms))
 

@@ -247,7 +247,7 @@ class Task:
             log.warning("partition %d: %s", self.partition, finding)
 
     def _step(self, inputs: Inputs) -> Step:
-        """A record on which the step fails gets a second chance, then it is rejected."""
+        """A record on which the step fails gets a second chance, then it is rejected. A failure of that is raised."""
         assert self.state is not None
         while True:
             try:
@@ -262,6 +262,8 @@ class Task:
             except StepFailed as failed:
                 log.exception("partition %d: %s", self.partition, failed)
                 self._shell.metrics.task_restarts.labels("internal_error").inc()
+                if failed.origin in self._poison:
+                    raise
                 if failed.origin in self._failed_once:
                     self._poison |= {failed.origin}
                 self._failed_once.add(failed.origin)

@@ -165,14 +165,18 @@ def fail(message: str) -> NoReturn:
     raise click.ClickException(" ".join(message.split()))
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end. Whatever the operator or the cluster caused ends the program with one line."""
+def run(work: Coroutine[Any, Any, T], *, is_logged: bool = False) -> T:
+    """Run `work` to its end. Whatever the operator or the cluster caused ends the program with one line.
+
+    `is_logged`: there is a log, and the clients write to it.
+    """
     import asyncio
 
     from streams.kafka_errors import KNOWN, one_line
 
-    # The clients log at ERROR what they then raise; the one line says it.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if not is_logged:
+        # The clients log at ERROR what they then raise; the one line says it.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

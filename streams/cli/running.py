@@ -34,17 +34,18 @@ def _ended_by_signals(exit_code: int = 130) -> Iterator[None]:
 
 @click.command(cls=Command)
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes to run.")
+@click.option("--parent", type=int, hidden=True, help="The process that runs several, with which this one ends.")
 @with_all_settings
-def worker(settings: Settings, processes: int) -> None:
+def worker(settings: Settings, processes: int, parent: int | None) -> None:
     """Price usage events until SIGTERM: drains within 5 seconds; a second SIGTERM ends at once."""
     from streams.running import run_worker, run_workers, set_up_logging
 
     set_up_logging(settings)
     if processes == 1:
-        run(run_worker(settings))
+        run(run_worker(settings, parent), is_logged=True)
         return
     arguments = _without(sys.argv[1:], "--processes", "--http-port")
-    sys.exit(run(run_workers(arguments, settings.http_port, processes)))
+    sys.exit(run(run_workers(arguments, settings.http_port, processes), is_logged=True))
 
 
 def _without(arguments: list[str], *options: str) -> list[str]:

@@ -228,14 +228,23 @@ def test_the_append_time_bounds_the_usage_time(age_ms: int, nanoseconds: str, ou
 
 
 def test_stream_time_is_the_greatest_append_time_and_never_goes_back() -> None:
-    """Also for events on a record that was appended earlier by another clock."""
+    """Also where a record was appended earlier by another clock: its own append time says whether it is too late."""
     found = state()
     late = f"{LINE} at={at(NOW_MS - MAX_AGE_MS)}"
     commit(found, run(found, raw(LINE, 0, at_ms=NOW_MS + 5), raw(LINE + " id=2", 1, at_ms=NOW_MS - 5), books=WIDE))
     assert found.position.stream_time_ms == NOW_MS + 5
-    result = commit(found, run(found, raw(late, 2, at_ms=NOW_MS - 5), books=WIDE))
+    result = commit(found, run(found, raw(late + " id=3", 2, at_ms=NOW_MS), raw(late, 3, at_ms=NOW_MS + 1), books=WIDE))
     assert reasons(result) == ["too_late"]
     assert found.position.stream_time_ms == NOW_MS + 5
+
+
+def test_a_record_that_has_waited_until_its_id_may_be_forgotten_is_too_late() -> None:
+    """A forwarded record has moved stream time; nothing is rejected for that as long as all of its ids are kept."""
+    dated = NOW_MS - MAX_AGE_MS
+    kept_to = (dated // DAY_MS + 38) * DAY_MS - 1 if dated % DAY_MS >= FIVE_MIN_MS else 0
+    late = raw(f"{LINE} at={at(dated)}", at_ms=NOW_MS)
+    assert reasons(run(state(stream_time_ms=kept_to), late, books=WIDE)) == []
+    assert reasons(run(state(stream_time_ms=kept_to + 1), late, books=WIDE)) == ["too_late"]
 
 
 def test_a_record_that_is_rejected_moves_stream_time_too() -> None:
@@ -294,6 +303,15 @@ def test_headers_of_over_16_kib_are_left_out_and_counted() -> None:
     assert dict(kept)[headers.LEFT_OUT] == b"5"
 
 
+@pytest.mark.parametrize("header", [("ce_id", b"y"), ("content-type", b"y" * 1024), ("traceparent", b"y" * 900)])
+def test_headers_without_end_do_not_make_a_dead_letter_too_large(header: tuple[str, bytes]) -> None:
+    """Each by itself is one that stays; a record that fits no topic would stop the partition for good."""
+    record = Rec(TOPICS.raw, 0, 0, NOW_MS, b"k", b"x" * 64 * 1024, (header,) * 9_000)
+    [(_, _, kept, _)] = out(run(state(), record), TOPICS.rejected)
+    assert sum(len(name) + len(value) for name, value in kept) < 70_000
+    assert int(dict(kept)[headers.LEFT_OUT]) >= 9_000 - 64
+
+
 def test_headers_of_16_kib_stay() -> None:
     """The bound is on names and values together."""
     given = (("h", b"y" * (16 * 1024 - 1)),)
@@ -306,12 +324,19 @@ def test_headers_of_16_kib_stay() -> None:
 
 
 def test_a_trace_goes_on_to_every_output() -> None:
-    """Priced, parked and rejected."""
+    """Priced, parked and rejected, and the release of what was parked."""
     trace = (("traceparent", b"00-ab"), ("tracestate", b"x=y"))
     events = [raw(LINE, 0), raw("a ghost in=1", 1), replace(raw(LINE, 2), value=b"{")]
-    result = run(state(), *[replace(one, headers=(*one.headers, *trace)) for one in events])
+    found = state()
+    result = run(found, *[replace(one, headers=(*one.headers, *trace)) for one in events])
     for topic in (TOPICS.priced, TOPICS.parked, TOPICS.rejected):
         [(_, _, kept, _)] = out(result, topic)
+        assert [header for header in kept if header[0].startswith("trace")] == list(trace)
+    commit(found, result)
+    cured = book(sheet(sample_sheet().replace(b'"ftg-free"', b'"ghost"')), rate(start=START))
+    released = run(found, cures=[(found.parked[0], as_parked(result))], books=cured)
+    for topic in (TOPICS.priced, TOPICS.parked):
+        [(_, _, kept, _)] = out(released, topic)
         assert [header for header in kept if header[0].startswith("trace")] == list(trace)
 
 
@@ -399,6 +424,17 @@ def test_a_forwarded_record_may_have_as_many_headers_as_a_raw_one() -> None:
     assert run(state(4), rekeyed=[moved], lane=lane(home, 4)).counts.priced == {"ai.usage.connector_tool.v1": 1}
 
 
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"9" * 5_000])
+@pytest.mark.parametrize("name", [headers.TOPIC, headers.PARTITION, headers.OFFSET, headers.APPEND_TIME])
+def test_a_forwarded_record_with_headers_that_no_worker_writes_is_its_own_origin(name: str, value: bytes) -> None:
+    """Null among them, which Kafka's headers may be."""
+    home, away = misrouted()
+    moved = forwarded_record(run(state(4), raw("org_1 connector:c/t", 41, partition=away), lane=lane(away, 4)), home)
+    forged = replace(moved, headers=tuple((key, value if key == name else kept) for key, kept in moved.headers))
+    [(_, priced, *_)] = out(run(state(4), rekeyed=[forged], lane=lane(home, 4)), TOPICS.priced, home)
+    assert json.loads(priced)["data"]["origin"]["topic"] == TOPICS.rekeyed
+
+
 # --- accounts
 
 
@@ -453,6 +489,7 @@ def test_a_misrouted_account_is_forwarded() -> None:
     result = run(state(4), accounts=[record], lane=lane(away, 4))
     [(key, value, *_)] = out(result, TOPICS.accounts, home)
     assert (key, value, result.changes.accounts) == (b"org_1", record.value, {})
+    assert result.counts.rekeyed == 0  # of usage
 
 
 # --- parked and cured
@@ -621,6 +658,14 @@ def test_a_record_on_which_the_worker_fails_is_named(monkeypatch: pytest.MonkeyP
     assert failed.value.origin == (TOPICS.accounts, 0, 9)
 
 
+def test_a_failure_that_is_of_no_record_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look-up of all identities at once: an innocent event would be rejected for it."""
+    found = state()
+    monkeypatch.setattr(found.seen, "find", None)
+    with pytest.raises(TypeError):
+        run(found, raw(LINE, 7))
+
+
 def test_a_poisoned_record_is_rejected_as_an_internal_error() -> None:
     """It alone; it claims no identity."""
     records = [raw(LINE + f" id={number}", number) for number in range(3)]
@@ -681,6 +726,19 @@ def test_a_batch_may_reach_over_what_it_makes_forgettable() -> None:
     assert [key for key, value in written.items() if key.startswith(b"seen/%d/" % day) and value is not None] == []
     commit(found, result)
     assert (len(found.seen), found.days()) == (0, [])
+
+
+def test_totals_expire_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a long pause they are too many for a transaction: each takes some, in the same hour too."""
+    monkeypatch.setattr(step_module, "EXPIRED_MAX", 2)
+    found = state()
+    commit(found, run(found, *[raw(f"{LINE} id={number} project=p{number}", number) for number in range(3)]))
+    late = NOW_MS + 70 * DAY_MS
+    left = [
+        sum("/hour/" in key for key in commit(found, moved_to(found, late + number)) and found.totals)
+        for number in range(4)
+    ]
+    assert left == [4, 2, 0, 0]
 
 
 @pytest.mark.parametrize(("window", "days"), [("hour", 62), ("day", 400)])
