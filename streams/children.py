@@ -114,8 +114,8 @@ class WorkerChild(Child):
 
     def __init__(self, settings: Settings, config: Path | None = None) -> None:
         before = ["--config", str(config)] if config else []
-        options = [*as_options(settings), "--http-host=127.0.0.1", "--http-port=0", "--no-log-json"]
-        super().__init__("streams", [*before, "worker", *options, "--log-level=info"])
+        options = [*as_options(settings), "--http-host=127.0.0.1", "--http-port=0", "--no-log-json", "--log-level=info"]
+        super().__init__("streams", [*before, "worker", *options, f"--parent={os.getpid()}"])
         self._url: str | None = None
 
     def is_ready(self) -> bool:

@@ -45,7 +45,7 @@ def worker(settings: Settings, processes: int, parent: int | None) -> None:
         run(run_worker(settings, parent), is_logged=True)
         return
     arguments = _without(sys.argv[1:], "--processes", "--http-port")
-    sys.exit(run(run_workers(arguments, settings.http_port, processes), is_logged=True))
+    sys.exit(run(run_workers(arguments, settings.http_port, processes)))
 
 
 def _without(arguments: list[str], *options: str) -> list[str]:

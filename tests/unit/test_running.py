@@ -1,0 +1,97 @@
+"""A worker as a process: what reaches several of them, and what the log has of the Kafka client."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Two children that take signals as workers do, and need a moment for their running commit.
+PARENT = """
+import asyncio, sys
+from streams.running import run_workers
+sys.executable = sys.argv[1]
+sys.exit(asyncio.run(run_workers([], 0, 2)))
+"""
+CHILD = """
+import asyncio, sys
+from streams import running
+async def main():
+    stopping = asyncio.Event()
+    class Worker:
+        stop = stopping.set
+    running._PARENT_S = 0.05
+    running._on_signals(Worker)
+    running._end_with(int(sys.argv[-1]), Worker)
+    print("up", flush=True)
+    await asyncio.wait_for(stopping.wait(), 60)
+    await asyncio.sleep(0.3)
+    print("committed", flush=True)
+asyncio.run(main())
+"""
+LOG = """
+import logging, sys
+from streams.cli.common import run
+from streams.running import set_up_logging
+from streams.settings import Settings
+set_up_logging(Settings(log_level=sys.argv[1]))
+async def work():
+    log = logging.getLogger("aiokafka.producer.sender")
+    log.info("metadata")
+    try:
+        raise ConnectionError("the broker is gone")
+    except ConnectionError:
+        log.exception("Unexpected error in %s", "sender routine")
+run(work(), is_logged=True)
+"""
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The leader of the terminal's process group, with two children that are up."""
+    child = tmp_path / "child"
+    child.write_text(f"#!{sys.executable}\n{CHILD}")
+    child.chmod(0o755)
+    command = [sys.executable, "-c", PARENT, str(child)]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+        yield process
+        process.kill()
+
+
+def test_ctrl_c_in_a_terminal_reaches_each_worker_once(parent: subprocess.Popen[str]) -> None:
+    """A second one would end it at once, in the middle of its commit."""
+    os.killpg(parent.pid, signal.SIGINT)
+    assert (parent.communicate(timeout=10)[0], parent.returncode) == ("committed\n" * 2, 0)
+
+
+def test_workers_end_with_the_process_that_runs_them(parent: subprocess.Popen[str]) -> None:
+    """They have sessions of their own, where no terminal would end them."""
+    parent.kill()
+    assert parent.communicate(timeout=10)[0] == "committed\n" * 2  # once nobody is left that could write
+
+
+def logged(level: str) -> list[str]:
+    """What a worker's log has of a broken connection at this level."""
+    ran = subprocess.run([sys.executable, "-c", LOG, level], capture_output=True, text=True, check=True)
+    return ran.stderr.splitlines()
+
+
+def test_a_worker_logs_what_goes_wrong_in_the_client_in_one_line() -> None:
+    """With the error, and without the traceback that aiokafka has for every connection that breaks."""
+    [line] = logged("info")
+    said = "Unexpected error in sender routine: ConnectionError('the broker is gone')"
+    assert line.endswith(f"ERROR aiokafka.producer.sender: {said}")
+
+
+def test_at_debug_a_worker_logs_everything_of_the_client() -> None:
+    found = logged("debug")
+    assert any(line.endswith("INFO aiokafka.producer.sender: metadata") for line in found)
+    assert "Traceback (most recent call last):" in found
