@@ -25,24 +25,29 @@ from pricing.events import (
 )
 from pricing.money import NotADecimal, number
 from pricing.surfaces import Decomposed, decompose
-from pricing.times import parse_time
+from pricing.times import usage_time
 
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
+_NAME_LENGTH_MAX = 128
+# JSON numbers that `number` takes for none, since it evaluates nothing that long.
+_LONG_EXPONENT = re.compile(r"-?[0-9.]+[eE][+-]?[0-9]{4,}", re.ASCII)
+_LONG_NUMBER = re.compile(r"-?[0-9][0-9.eE+-]{400,}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @lru_cache(8192)
 def is_name(text: str) -> bool:
-    """Whether `text` can name an organization or a project."""
+    """Whether `text`, which is not longer than a name, can name an organization or a project."""
     return _NAME.fullmatch(text) is not None
 
 
 def settle(data: Any) -> None:
     """Check what the types cannot say, and put exact Decimals in the place of raw numbers."""
-    if not is_name(data.organization):
+    # The length comes first: `is_name` remembers what it is asked, and 8,192 strings of 60 KB are half a gigabyte.
+    if len(data.organization) > _NAME_LENGTH_MAX or not is_name(data.organization):
         raise _invalid("data.organization", data.organization, f"is no name of the form {_NAME.pattern}")
-    if not is_name(data.project):
+    if len(data.project) > _NAME_LENGTH_MAX or not is_name(data.project):
         raise _invalid("data.project", data.project, f"is no name of the form {_NAME.pattern}")
     if (cost := data.provider_cost) is not UNSET:
         cost.amount = _quantity("data.provider_cost.amount", cost.amount)
@@ -71,18 +76,24 @@ def _quantity(path: str, raw: Any) -> Decimal:
     try:
         value = number(text[1:-1] if is_string else text, before=16, after=18, exponent=not is_string)
     except NotADecimal as error:
+        if _LONG_EXPONENT.fullmatch(text):
+            raise _invalid(path, text, "has an exponent of over three digits") from None
+        if _LONG_NUMBER.fullmatch(text):
+            raise _invalid(path, text, "has over 400 characters") from None
         raise InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {error}") from None
     if not 0 <= value <= QUANTITY_MAX:
         raise _invalid(path, text, f"is not between 0 and {QUANTITY_MAX}")
+    if not value and is_string and "-" in text:
+        raise _invalid(path, text, "has a sign, which no plain decimal string has")
     return value
 
 
 def instant(text: str) -> int:
-    """The event's time in nanoseconds since 1970."""
+    """The event's time in nanoseconds since 1970; below 0 before, which is too late and not ill-written."""
     if len(text) > STRING_BYTES_MAX:  # a fraction may have any number of digits
         raise _invalid("time", text, f"has over {STRING_BYTES_MAX} bytes")
     try:
-        return parse_time(text)
+        return usage_time(text)
     except ValueError as error:
         raise InvalidUsage(Rejected.INVALID_FIELD, f"time: {error}") from None
 

@@ -46,8 +46,8 @@ def exact() -> AbstractContextManager[decimal.Context]:
 def number(text: str, *, before: int, after: int, exponent: bool = False) -> Decimal:
     """A decimal of at most `before` digits before and `after` digits after the point, exactly as written.
 
-    `exponent` allows JSON's notation (`1.2e-10`); bounds are checked before anything is evaluated. Raises
-    NotADecimal for any other text: signs, spaces, underscores, NaN and infinity among it.
+    `exponent` allows JSON's notation (`1.2e-10`); bounds are checked before anything is evaluated. A minus sign is
+    read. Raises NotADecimal for any other text: a plus sign, spaces, underscores, NaN and infinity among it.
     """
     if not (_NUMBER if exponent else _PLAIN).fullmatch(text):
         raise NotADecimal(f"{text[:60]!r} is not a {'JSON number' if exponent else 'plain decimal'}")

@@ -28,7 +28,7 @@ from pricing.events import (
 )
 from pricing.times import format_time
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]  # aiokafka has None for a null one
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 64
@@ -44,11 +44,11 @@ def read_event(value: bytes | None, headers: Headers) -> Event:
     return _read_fast(value, attributes) or _examine(value, attributes)
 
 
-def _attributes_in(headers: Headers) -> dict[str, str] | None:
-    """The CloudEvents attributes of binary mode; None in structured mode."""
+def _attributes_in(headers: Headers) -> dict[str, str | None] | None:
+    """The CloudEvents attributes of binary mode, a null header as JSON's null; None in structured mode."""
     if len(headers) > HEADERS_MAX:
         raise InvalidUsage(Rejected.TOO_LARGE, f"{len(headers)} headers, at most {HEADERS_MAX} are read")
-    binary = {}
+    binary: dict[str, str | None] = {}
     for key, value in headers:
         if key == "content-type":
             if value == b"application/cloudevents+json":
@@ -62,7 +62,7 @@ def _attributes_in(headers: Headers) -> dict[str, str] | None:
                 return None
         elif key.startswith("ce_"):
             try:
-                binary[key[3:]] = bytes(value or b"").decode()
+                binary[key[3:]] = None if value is None else bytes(value).decode()
             except UnicodeDecodeError as error:
                 raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"header {key} is not UTF-8: {error}") from None
     return binary or None
@@ -101,7 +101,7 @@ _CANONICAL = msgspec.json.Encoder(order="deterministic", enc_hook=lambda text: R
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidUsage)
 
 
-def _read_fast(value: bytes, attributes: dict[str, str] | None) -> Event | None:
+def _read_fast(value: bytes, attributes: dict[str, str | None] | None) -> Event | None:
     """The event, if it is well and provably so; None leaves the verdict to `_examine`.
 
     The proof against duplicate keys: without escapes every colon of the bytes is one of a string or follows a key. If
@@ -171,7 +171,7 @@ class _DataOnly(Struct):
 _DATA_ONLY = msgspec.json.Decoder(type=_DataOnly)
 
 
-def _examine(value: bytes, attributes: dict[str, str] | None) -> Event:
+def _examine(value: bytes, attributes: dict[str, str | None] | None) -> Event:
     """The event, or the first reason why there is none, in the order of `Rejected`."""
     document = _strict_json(value)
     if attributes is None:
@@ -221,6 +221,10 @@ def _check_envelope(envelope: Mapping[str, Any]) -> None:
 def _check_attributes(envelope: Mapping[str, Any]) -> int:
     for name in ("id", "source"):
         check_strings(name, envelope[name])
+    if (subject := envelope.get("subject")) is not None:  # null is unset, says CloudEvents' JSON format
+        if type(subject) is not str:
+            raise InvalidUsage(Rejected.INVALID_FIELD, "subject is not a string")
+        check_strings("subject", subject)
     if type(envelope.get("time")) is not str:
         raise InvalidUsage(Rejected.INVALID_FIELD, "time is not a string")
     return instant(envelope["time"])

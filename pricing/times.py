@@ -1,9 +1,9 @@
 """Instants: RFC 3339 text in, whole nanoseconds since 1970 (UTC) inside, RFC 3339 with `Z` out.
 
 Integers, because they compare and add exactly and keep nanoseconds, which datetime does not. Refused:
-everything that RFC 3339 does not allow (a space for the `T`, week dates, commas, no offset), instants before
-1970 or after 9999, and leap seconds (`:60`), for which this time scale has no number. Digits finer than a
-nanosecond are dropped.
+everything that RFC 3339 does not allow (a space for the `T`, week dates, commas, no offset), instants after 9999,
+and before 1970 all but those of usage, and leap seconds (`:60`), for which this time scale has no number. Digits
+finer than a nanosecond are dropped.
 """
 
 import re
@@ -14,6 +14,7 @@ SECOND_NS = 1_000_000_000
 END_NS = 253_402_300_800 * SECOND_NS  # 10000-01-01T00:00:00Z
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+START_NS = (1 - _EPOCH_DAY) * 86_400 * SECOND_NS  # 0001-01-01T00:00:00Z
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r"(?:\.([0-9]+))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))",
@@ -23,7 +24,15 @@ _MILLISECONDS = {f"{count:03d}": count * 1_000_000 for count in range(1000)}
 
 
 def parse_time(text: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 date-time. Raises ValueError, naming the text, for any other."""
+    """Nanoseconds since 1970 of an RFC 3339 date-time from then on. Raises ValueError, naming the text, for others."""
+    at = usage_time(text)
+    if at < 0:
+        raise ValueError(f"{text[:60]!r} is not between 1970 and 9999")
+    return at
+
+
+def usage_time(text: str) -> int:
+    """Like parse_time, but from year 1 on and below 0 before 1970: a clock that was never set dates usage there."""
     # Usage arrives more or less in order of time: with the seconds remembered, its usual form costs half a
     # microsecond instead of three. A text whose first 19 characters are no date and time fails either way.
     if text[19:20] == "." and text[-1] == "Z":
@@ -34,7 +43,7 @@ def parse_time(text: str) -> int:
 
 
 def format_time(at: int) -> str:
-    """RFC 3339 in UTC with `Z`, without trailing zeros in the fraction; `at` is from 1970 to 9999."""
+    """RFC 3339 in UTC with `Z`, without trailing zeros in the fraction; `at` is in the years 1 to 9999."""
     second, fraction = divmod(at, SECOND_NS)
     if fraction == 0:
         return _second_text(second) + "Z"
@@ -64,8 +73,8 @@ def _parse(text: str) -> int:
     at = (minutes * 60 + int(second)) * SECOND_NS
     if fraction:
         at += int(fraction.ljust(9, "0")[:9])
-    if not 0 <= at < END_NS:
-        raise ValueError(f"{text[:60]!r} is not between 1970 and 9999")
+    if not START_NS <= at < END_NS:
+        raise ValueError(f"{text[:60]!r} is not in the years 1 to 9999")
     return at
 
 

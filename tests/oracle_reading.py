@@ -28,6 +28,7 @@ COUNT_MAX = 10**15
 FRACTION_DIGITS_MAX = 18
 SECOND_NS = 10**9
 DAY_NS = 86_400 * SECOND_NS
+CALENDAR_NS = (-62_135_596_800 * SECOND_NS, 253_402_300_800 * SECOND_NS)  # 0001-01-01 and 10000-01-01 in UTC
 AHEAD_NS_MAX = 5 * 60 * SECOND_NS
 
 Origin = tuple[str, int, int]
@@ -230,6 +231,8 @@ def _check_envelope(envelope: Mapping[str, Any]) -> None:
     for name in ("id", "source"):
         if not _is_text(envelope[name]):
             raise Refusal("invalid_field", "not_a_cloudevent")
+    if envelope.get("subject") is not None and not _is_text(envelope["subject"]):  # JSON's null means unset
+        raise Refusal("invalid_field")
 
 
 RFC3339 = re.compile(
@@ -261,7 +264,7 @@ def _time(text: str) -> int:
     at_ns = read_time(text)
     if at_ns is None:
         raise Refusal("invalid_field")
-    if not text[:4].startswith(("19", "20", "21")):  # a calendar may end before 0001 or after 9999 in UTC
+    if not CALENDAR_NS[0] <= at_ns < CALENDAR_NS[1]:  # a calendar may end before 0001 or after 9999 in UTC
         raise Refusal("invalid_field", "from_the_future" if at_ns > 0 else "too_late")
     return at_ns
 

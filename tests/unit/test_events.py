@@ -16,12 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing import reading
+from pricing import checks, reading
 from pricing.errors import InvalidUsage
 from pricing.events import Event
 from pricing.reading import read_event
-from tests.product import event
-from tests.usage import encode, encode_binary, hostile_rows, usage
+from streams.batch import Inputs
+from streams.step import step
+from tests import oracle_reading
+from tests.product import book, event, lane, raw, state
+from tests.usage import NOW_MS, encode, encode_binary, hostile_rows, usage
 from tests.usage_samples import Literal, dumps
 
 GOOD = usage("acme ftg-3.0-pro in=1000 cached=200 out=50")
@@ -51,6 +54,13 @@ def refused(value: bytes | None, headers: Any = ()) -> tuple[str, str]:
     with pytest.raises(InvalidUsage) as found:
         read_event(value, headers)
     return str(found.value.reason), found.value.detail
+
+
+def judged(value: bytes | None) -> frozenset[str]:
+    """Every reason for which the oracle would refuse it."""
+    found = oracle_reading.judge(oracle_reading.Record("usage.raw.v1", 0, 0, NOW_MS, b"acme", value))
+    assert isinstance(found, oracle_reading.Rejected)
+    return found.reasons
 
 
 def text_of(good: bytes, old: str, new: str) -> bytes:
@@ -102,6 +112,9 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("a type with half a surrogate pair", "not_json", with_(type="MARK").replace(b"MARK", b"\\ud800")),
     ("no time", "invalid_field", with_(time=REMOVED)),
     ("time null", "invalid_field", with_(time=None)),
+    ("time before year 1", "invalid_field", with_(time="0001-01-01T00:00:00+14:00")),
+    ("time in year 0", "invalid_field", with_(time="0000-12-31T23:59:59Z")),
+    ("time after year 9999", "invalid_field", with_(time="9999-12-31T23:59:59-00:01")),
     ("time without an offset", "invalid_field", with_(time="2026-11-22T10:00:00")),
     ("time of 257 bytes", "invalid_field", with_(time="2026-11-22T10:00:00." + "0" * 236 + "Z")),
     ("no data", "invalid_field", with_(data=REMOVED)),
@@ -111,6 +124,11 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("source with a control character", "invalid_field", with_(source="a\u0085b")),
     ("id with DEL", "invalid_field", with_(id="a\u007f")),
     ("id with half a surrogate pair", "not_json", with_(id="MARK").replace(b"MARK", b"\\udc00")),
+    ("subject a number", "invalid_field", with_(subject=7)),
+    ("subject a map", "invalid_field", with_(subject={"a": "b"})),
+    ("subject empty", "invalid_field", with_(subject="")),
+    ("subject of 257 bytes", "invalid_field", with_(subject="é" * 128 + "x")),
+    ("subject with a control character", "invalid_field", with_(subject="a\u0085b")),
     ("unknown field", "invalid_field", with_data(colour="red")),
     ("field of another type", "invalid_field", with_data(executions=1)),
     ("no organization", "invalid_field", with_data(organization=REMOVED)),
@@ -134,6 +152,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("cost without a currency", "invalid_field", with_data(provider_cost={"amount": "1"})),
     ("cost with more", "invalid_field", with_data(provider_cost={"amount": "1", "currency": "USD", "x": 1})),
     ("cost below 0", "invalid_field", with_data(provider_cost={"amount": "-0.1", "currency": "USD"})),
+    ("cost '-0'", "invalid_field", with_data(provider_cost={"amount": "-0", "currency": "USD"})),
     ("neither tokens nor seconds", "invalid_field", with_data(tokens=REMOVED)),
     ("no token kind", "invalid_field", with_data(tokens={})),
     ("token kind empty", "invalid_field", with_data(tokens={"": 1})),
@@ -159,6 +178,14 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("seconds of 60,000 digits", "invalid_field", with_data(seconds=Literal("9" * 60_000))),
     ("seconds of 60,000 zeros and a 1", "invalid_field", with_data(seconds=Literal("0." + "0" * 60_000 + "1"))),
     ("seconds of 19 digits", "invalid_field", with_data(seconds=Literal("0.1234567890123456789"))),
+    ("seconds 0e999999999", "invalid_field", with_data(seconds=Literal("0e999999999"))),
+    ("seconds 0e-999999999", "invalid_field", with_data(seconds=Literal("0e-999999999"))),
+    ("seconds '-0'", "invalid_field", with_data(seconds="-0")),
+    ("seconds '-0.0'", "invalid_field", with_data(seconds="-0.0")),
+    ("seconds '-0' spelled with an escape", "invalid_field", with_data(seconds=Literal('"\\u002d0"'))),
+    ("memory_mb '-0'", "invalid_field", with_data("code_execution", cpu_seconds=1, memory_mb="-0", wall_seconds=1)),
+    ("dimension '-0'", "invalid_field", with_data("terminal", dimensions={"a": "-0"})),
+    ("unit '-0'", "invalid_field", with_data("units", endpoint="e", units={"a": "-0"})),
     ("seconds '1e3'", "invalid_field", with_data(seconds="1e3")),
     ("seconds '+1'", "invalid_field", with_data(seconds="+1")),
     ("seconds ''", "invalid_field", with_data(seconds="")),
@@ -205,7 +232,8 @@ def test_every_hostile_row_is_rejected_for_a_reason_of_the_contract(row: Any) ->
         with_().ljust(65_536),
         with_(ext=nested(31)),
         with_(ext=Literal("1e400")),
-        with_(ext=2**64, subject="é" * 300, dataschema=None),
+        with_(ext=2**64, subject="é" * 128, dataschema=None),
+        with_(subject=None),
         with_(id="é" * 128, source="\U0001f600" * 64),
         with_data(user="é" * 128, labels={"é" * 64: "ü" * 64}),
         with_data(labels={f"l{n}": "x" for n in range(16)}),
@@ -214,6 +242,8 @@ def test_every_hostile_row_is_rejected_for_a_reason_of_the_contract(row: Any) ->
         with_data(seconds="1000000000000000"),
         with_data(seconds=Literal("1e15")),
         with_data(tokens=REMOVED, seconds=0),
+        with_data(seconds=Literal("-0")),
+        with_data(seconds=Literal("-0.0e-0")),
         with_data(seconds=Literal("0.000000000000000001")),
         with_data(seconds=Literal("123456789012345.123456789012345678")),
         with_data("image", operation="generate"),
@@ -224,6 +254,69 @@ def test_every_hostile_row_is_rejected_for_a_reason_of_the_contract(row: Any) ->
 def test_what_is_within_the_bounds_is_read(value: bytes) -> None:
     """Each bound by one."""
     assert read_event(value, ()).data.organization == "acme"
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("1969-12-31T23:59:59.999999999Z", -1),
+        ("1969-12-31T23:59:59.999Z", -1),
+        ("1970-01-01T00:00:00+00:01", -60),
+        ("1600-02-29T00:00:00Z", -11_670_998_400),
+        ("1600-02-29T00:00:00.5+14:00", -11_671_048_800),
+        ("0001-01-01T00:00:00Z", -62_135_596_800),
+        ("0001-01-01T00:00:00-14:00", -62_135_546_400),
+    ],
+)
+def test_usage_before_1970_is_too_late_and_not_ill_written(text: str, second: int) -> None:
+    """By both paths of reading, and by the oracle."""
+    value = with_(time=text)
+    for found in (reading._read_fast(value, None), reading._examine(value, None)):
+        assert found is not None
+        assert found.at // 10**9 == second
+    assert agreed(value) is not None
+    stepped = step(state(), Inputs(raw=[raw(GOOD | {"time": text})]), book(), lane(), NOW_MS)
+    assert stepped.counts.rejected == {"too_late": 1}
+    assert judged(value) == {"too_late"}
+
+
+def test_the_oracle_refuses_the_same_subjects_and_zeros() -> None:
+    """Every row of the table above that is about them, for that reason alone."""
+    rows = [(value, reason) for name, reason, value in ROWS if name.startswith("subject") or "'-0" in name]
+    assert len(rows) == 12
+    assert [judged(value) for value, _ in rows] == [{reason} for _, reason in rows]
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        (with_data(seconds=Literal("0e999999999")), "data.seconds: '0e999999999' has an exponent of over three digits"),
+        (
+            with_data(seconds=Literal("0e-999999999")),
+            "data.seconds: '0e-999999999' has an exponent of over three digits",
+        ),
+        (with_data(seconds=Literal("9" * 999)), f"data.seconds: '{'9' * 60}' has over 400 characters"),
+        (with_data(seconds=Literal("9" * 400)), f"data.seconds: {'9' * 60} has more than 16 digits before the point"),
+        (with_data(seconds=Literal("1e16")), "data.seconds: 1E+16 has more than 16 digits before the point"),
+        (with_data(seconds="1e1000"), "data.seconds: '1e1000' is not a plain decimal"),
+        (with_data(seconds=True), "data.seconds: 'true' is not a JSON number"),
+        (with_data(seconds="-0"), "data.seconds: '\"-0\"' has a sign, which no plain decimal string has"),
+        (with_(subject=7), "subject is not a string"),
+        (with_(time="0001-01-01T00:00:00+14:00"), "time: '0001-01-01T00:00:00+14:00' is not in the years 1 to 9999"),
+    ],
+)
+def test_the_detail_is_true(value: bytes, detail: str) -> None:
+    """Who has to mend the event reads it."""
+    assert refused(value) == ("invalid_field", detail)
+
+
+def test_a_name_too_long_to_be_one_is_not_remembered() -> None:
+    """Of 60 KB each, 8,192 of them would fill 470 MiB."""
+    read_event(with_(), ())
+    remembered = checks.is_name.cache_info().misses
+    assert refused(with_data(organization="a" * 60_000))[0] == "invalid_field"
+    assert refused(with_data(project="b" * 129))[0] == "invalid_field"
+    assert checks.is_name.cache_info().misses == remembered
 
 
 def test_headers_are_bounded() -> None:
@@ -294,6 +387,9 @@ BINARY = dict(encode_binary(GOOD)[1])
         ("invalid_field", BINARY | {"ce_time": b"x"}, dumps(DATA).encode()),
         ("invalid_field", BINARY | {"ce_time": b"2026-11-22T10:00:00." + b"0" * 20_000 + b"Z"}, dumps(DATA).encode()),
         ("invalid_field", BINARY | {"ce_id": b"x" * 257}, dumps(DATA).encode()),
+        ("invalid_field", BINARY | {"ce_subject": b""}, dumps(DATA).encode()),
+        ("invalid_field", BINARY | {"ce_subject": b"a\x7f"}, dumps(DATA).encode()),
+        ("invalid_field", BINARY | {"ce_subject": b"x" * 257}, dumps(DATA).encode()),
         ("invalid_field", BINARY, with_()),
         ("invalid_field", BINARY, b"5"),
         ("not_json", BINARY, b'{"organization": '),
@@ -304,6 +400,15 @@ BINARY = dict(encode_binary(GOOD)[1])
 def test_bad_headers_are_rejected(reason: str, headers: dict[str, bytes], value: bytes | None) -> None:
     """Batch mode, and what is wrong with binary mode. Headers that are kept later are short."""
     assert refused(value, list(headers.items()))[0] == reason
+
+
+def test_a_null_header_is_an_attribute_that_is_unset() -> None:
+    """As null is in JSON; those that an event needs are missing then."""
+    value, headers = encode_binary(GOOD)
+    null: Any = None
+    assert read_event(value, [*headers, ("ce_subject", null)]).id == GOOD["id"]
+    assert refused(value, [*headers, ("ce_id", null)])[0] == "not_a_cloudevent"
+    assert refused(value, [*headers, ("ce_time", null)])[0] == "invalid_field"
 
 
 # --- what is read
@@ -401,25 +506,33 @@ LINES = [
     "acme terminal egress_bytes=1048576 cpu_seconds=5.5",
 ]
 STRINGS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+AMOUNTS = ["1.0", Literal("1e2"), "-1", "-0", Literal("-0")]
 CHANGES = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"user": STRINGS}),
     st.fixed_dictionaries({"labels": st.dictionaries(STRINGS, STRINGS, max_size=3)}),
     st.fixed_dictionaries({"region": st.sampled_from(["a:b", '"', "\\", "\x7f", "é", "x" * 257, "é" * 129])}),
     st.fixed_dictionaries(
-        {"provider_cost": st.fixed_dictionaries({"amount": st.sampled_from(["1.0", Literal("1e2"), "-1"]),
+        {"provider_cost": st.fixed_dictionaries({"amount": st.sampled_from(AMOUNTS),
                                                  "currency": st.sampled_from(["USD", "usd"])})}),
     st.fixed_dictionaries({"billable": st.sampled_from([True, False, None, 0])}),
     st.fixed_dictionaries({"unknown": st.just(1)}),
 )  # fmt: skip
+
+SUBJECTS = [None, "", 7, Literal("1.5"), True, [], {"a:b": 1}, "a:b", "a\x7f", "x" * 256, "x" * 257, "é" * 129]
+TIMES = ["1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00+00:01", "0001-01-01T00:00:00-00:01"]
+EXTRAS = st.one_of(
+    st.sampled_from([{}, {}, {"ext": 1}, {"traceparent": "00-4b"}, {"id": 'é"'}]),
+    st.fixed_dictionaries({"subject": st.sampled_from(SUBJECTS)}),
+    st.fixed_dictionaries({"time": st.sampled_from(TIMES)}),
+)
 
 
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
     """An event of any type, mostly well-formed."""
     made = usage(draw(st.sampled_from(LINES)))
-    extra = draw(st.sampled_from([{}, {}, {"ext": 1}, {"subject": "a:b"}, {"traceparent": "00-4b"}, {"id": 'é"'}]))
-    return {**made, **extra, "data": {**made["data"], **draw(CHANGES)}}
+    return {**made, **draw(EXTRAS), "data": {**made["data"], **draw(CHANGES)}}
 
 
 def spelled(value: Any, dice: random.Random) -> str:
