@@ -1,7 +1,7 @@
 """The table of surfaces: for each API of each provider, which counts its usage object has and which contain which.
 
 Whether cached, written, reasoning and modality tokens are inside a total is what the provider's documentation says
-(`source`), and all of it was held against the responses of ../shared/data/provider-usage (tests/golden).
+(`source`), and all of it was held against recorded responses (tests/golden).
 """
 
 from collections.abc import Mapping
