@@ -5,9 +5,9 @@ Terms are kept for a segment of time in which nothing that they are made of chan
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pricing.book import Policy, Segment
 from pricing.documents import json_text
@@ -35,7 +35,8 @@ class Terms:
 
     `conversions` has one for each reporting currency, by the currency of the rates, `fx` their publications as JSON.
     `currency` is the only one of the rates, None where they have several. `in_cases` are those of a direct model's
-    other price lists, in their order.
+    other price lists, in their order. `texts` and `layouts` are what writer and totals make of these terms once: here,
+    so that it goes with them when a book takes the place of another.
     """
 
     sheet: Sheet
@@ -49,6 +50,8 @@ class Terms:
     currency: str | None
     tier_is_unknown: bool
     in_cases: tuple["Terms", ...] = ()
+    texts: dict[Any, str] = field(default_factory=dict)
+    layouts: dict[Any, Any] = field(default_factory=dict)
 
 
 def compile_terms(rates: Rates, sheet: Sheet, tier_id: str | None, segment: Segment, policy: Policy) -> Terms:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct
 
@@ -29,6 +29,8 @@ MEMBERS = ("events", "not_billable_events", "events_without_cost", "tokens", "sy
 OBJECTS = ("quantities", "list", "net", "due", "cost", "margin", "converted", "provider_cost")
 OF_COSTS = ("events_without_cost", "cost", "margin")  # there once an event's provider has a cost sheet
 _PLACES = {name: place for place, name in enumerate((*MEMBERS, *OBJECTS))}
+
+_LAYOUTS_MAX = 256
 
 Number = int | Decimal
 
@@ -61,7 +63,7 @@ def sums_of(numbers: Mapping[str, Number]) -> Sums:
     return Sums(paths, [numbers[path] for path in paths])
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _in_order(paths: tuple[str, ...]) -> tuple[str, ...]:
     ordered = tuple(sorted(paths, key=lambda path: (_PLACES[path.partition(INSIDE)[0]], path)))
     return paths if paths == ordered else _in_order(ordered)
@@ -151,7 +153,8 @@ class _Leaf:
 
     def sums(self, billable: bool, terms: Terms, report_currencies: tuple[str, ...]) -> Sums:
         used = _added(self.used)
-        layout = _layout(terms, tuple(used), report_currencies, tuple(self.provider_cost))
+        key = (tuple(used), report_currencies, tuple(self.provider_cost))
+        layout = terms.layouts.get(key) or _remember(terms, key, _layout(terms, *key))
         consumed: Number = 0
         tokens: Number = 0
         quantities: dict[str, Number] = {}
@@ -219,7 +222,13 @@ class _Layout(NamedTuple):
     billed: tuple[str, ...]
 
 
-@lru_cache(4096)
+def _remember(terms: Terms, key: Any, layout: _Layout) -> _Layout:
+    if len(terms.layouts) >= _LAYOUTS_MAX:  # hostile currencies are without end
+        terms.layouts.clear()
+    terms.layouts[key] = layout
+    return layout
+
+
 def _layout(
     terms: Terms, names: tuple[str, ...], report_currencies: tuple[str, ...], billed: tuple[str, ...]
 ) -> _Layout:

@@ -98,7 +98,7 @@ class Counts:
             self.amounts[currency] = self.amounts.get(currency, 0) + sums.numbers[place]
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _dues(paths: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """The places of the amounts due, by currency."""
     due = f"due{INSIDE}"

@@ -4,7 +4,7 @@ A priced event is mostly constants: everything that its terms decide is prepared
 in what `pricing.pipeline` has computed, which comes as text.
 """
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import orjson
@@ -18,8 +18,7 @@ from pricing.terms import Terms
 
 _CONSTANT = (ModelUsage, ImageUsage)  # most events are of these, and name the same models again and again
 _json = msgspec.json.Encoder().encode
-_TEMPLATES_MAX = 20_000
-T = TypeVar("T")
+_TEXTS_MAX = 64
 
 
 class Origin(Protocol):
@@ -36,11 +35,10 @@ def _quoted(text: str) -> str:
 
 
 class PricedWriter:
-    """Writes priced events; keeps the constant text of rates and terms, as long as they are few."""
+    """Writes priced events; what is constant of them is kept with their terms."""
 
     def __init__(self, app: str) -> None:
         self._source = json_text(f"/stream-pricing/{app}")
-        self._texts: dict[Any, str] = {}
 
     def event(self, priced: Priced, fingerprint: bytes, origin: Origin, priced_at: str, parked: str = "") -> bytes:
         """The CloudEvent of section 4 of the contract. `parked` is the JSON member of an event that was parked."""
@@ -60,11 +58,11 @@ class PricedWriter:
         event, terms, item, _, amounts, _, _ = priced
         data = event.data
         if type(data) in _CONSTANT:
-            key = (terms, data.model, data.priority)
-            constant = self._texts.get(key) or _remember(self._texts, key, _used(data, item, terms) + _priced_by(terms))
+            key = (data.model, data.priority)
+            constant = terms.texts.get(key) or _remember(terms, key, _used(data, item, terms) + _priced_by(terms))
         else:
             constant = _used(data, item, terms)
-            constant += self._texts.get(terms) or _remember(self._texts, terms, _priced_by(terms))
+            constant += terms.texts.get(None) or _remember(terms, None, _priced_by(terms))
         return (
             f'"event":{{"source":{json_text(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
             f"{_labels_and_cost(data)}{constant}{amounts}"
@@ -83,10 +81,10 @@ def _priced_by(terms: Terms) -> str:
     return f'{sheet}"tier":{{"id":{json_text(terms.tier.id)},"discount_percentage":"{percentage}"}},'
 
 
-def _remember(texts: dict[Any, T], key: Any, text: T) -> T:
-    if len(texts) >= _TEMPLATES_MAX:
-        texts.clear()
-    texts[key] = text
+def _remember(terms: Terms, key: Any, text: str) -> str:
+    if len(terms.texts) >= _TEXTS_MAX:  # a model has names without end
+        terms.texts.clear()
+    terms.texts[key] = text
     return text
 
 

@@ -4,7 +4,8 @@ Called with the old owner fenced: whatever is in the logs then is all that it ha
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,8 +48,7 @@ class PartitionLogs:
 
     async def restore(self, kept: Kept | None) -> Restored:
         """Read the state, or take the kept one where it is still what the changelog ends with."""
-        reader = await self._reader()
-        try:
+        async with self._reader() as reader:
             if kept is None or not await self._is_current(reader, kept):
                 kept = await self._read_state(reader)
             state = kept.state
@@ -56,8 +56,6 @@ class PartitionLogs:
             accounts: list[ConsumerRecord] = []
             await self._read(reader, {self._part(self._topics.accounts): state.position.accounts}, accounts.append)
             return Restored(state, kept.position_at, accounts)
-        finally:
-            await stop(reader)
 
     async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
         """The records at these offsets (ascending) of the parked topic; those that are gone are left out."""
@@ -68,18 +66,19 @@ class PartitionLogs:
             if record.offset in wanted:
                 found[record.offset] = record
 
-        reader = await self._reader()
-        try:
+        async with self._reader() as reader:
             await self._read(reader, {self._part(self._topics.parked): offsets[0]}, keep, until=offsets[-1] + 1)
-        finally:
-            await stop(reader)
         return found
 
-    async def _reader(self) -> Any:
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Any]:
         reader = self._clients.reader()
-        async with asyncio.timeout(self._timeout_s):
-            await reader.start()
-        return reader
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await reader.start()
+            yield reader
+        finally:
+            await stop(reader)
 
     async def _read_state(self, reader: Any) -> Kept:
         latest: dict[str, dict[bytes, bytes]] = {self._topics.state: {}, self._topics.totals: {}}

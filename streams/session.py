@@ -225,10 +225,7 @@ class Session:
             if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
                 batch = self._producer.create_batch()
                 batches.append(batch)
-                if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
-                    raise kafka.MessageSizeTooLargeError(
-                        f"a record with the key {key!r:.80} is over {BATCH_BYTES_MAX} bytes"
-                    )
+                batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)  # takes its first always
         for each in batches:
             each.close()
         return batches

@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 
 from pricing.accounts import Account, account_bytes, parse_account
+from pricing.errors import InvalidDocument
 from pricing.totals import DAY_NS, Total
 from streams.seen import ROW_BYTES, SeenIds
 from streams.total_codec import read_total
 
 FORMAT = 1
 SEGMENT_IDS_MAX = 15_000  # 480,000 bytes: a full segment
+SMALL_SEGMENTS_MAX = 64  # of a day, before they become one: each is held in memory until its day is over
 HOT_TOTALS = 2_500  # then a new generation begins, and the one before the last is let go
 
 Record = tuple[bytes, bytes | None]
@@ -164,21 +166,18 @@ class State:
         self.position = changes.position
 
     def _seen_records(self, day: int, rows: bytes) -> list[Record]:
-        """A small segment; or, once they are many, a full one in their place and the rest as a small one."""
+        """A small segment; or, once they are many or large, one in their place: a full one, and the rest as a small one."""
         held = self._days.get(day) or _Day()
         number = held.next
-        if sum(map(len, held.small.values())) + len(rows) < SEGMENT_IDS_MAX * ROW_BYTES:
+        size = sum(map(len, held.small.values())) + len(rows)
+        if size < SEGMENT_IDS_MAX * ROW_BYTES and len(held.small) < SMALL_SEGMENTS_MAX:
             return [(_seen_key(day, number), rows)]
         joined = b"".join(held.small.values()) + rows
+        parts = [joined[at : at + SEGMENT_IDS_MAX * ROW_BYTES] for at in range(0, size, SEGMENT_IDS_MAX * ROW_BYTES)]
         first, *others = [*held.small, number]
-        full = len(joined) // (SEGMENT_IDS_MAX * ROW_BYTES) * SEGMENT_IDS_MAX * ROW_BYTES
-        parts = [joined[at : at + SEGMENT_IDS_MAX * ROW_BYTES] for at in range(0, full, SEGMENT_IDS_MAX * ROW_BYTES)]
         numbers = [first, *range(number + 1, number + len(parts))]
         records: list[Record] = [(_seen_key(day, n), part) for n, part in zip(numbers, parts, strict=True)]
-        records += [(_seen_key(day, n), None) for n in others if n != number]
-        if len(joined) > full:
-            records.append((_seen_key(day, number + len(parts)), joined[full:]))
-        return records
+        return records + [(_seen_key(day, n), None) for n in others if n != number]
 
     def _file(self, day: int, records: Sequence[Record]) -> None:
         held = self._days.setdefault(day, _Day())
@@ -235,16 +234,22 @@ def restore(
         raise StateContradiction(f"{where} was made with {position.partitions} partitions, now there are {partitions}")
     state = State(position)
     for key, value in latest.items():
-        _take_in(state, key, value)
+        try:
+            _take_in(state, key, value)
+        except (ValueError, InvalidDocument) as error:
+            raise StateContradiction(f"{where} has a record {key!r:.80} that cannot be read: {error}") from None
     state._put_totals({key.decode(): value for key, value in totals.items()})
     return state
 
 
 def _position(written: bytes, where: str) -> Position:
-    found: dict[str, Any] = msgspec.json.decode(written)
-    if found.get("format") != FORMAT:
-        raise StateContradiction(f"{where} has format {found.get('format')}, this version reads {FORMAT}")
-    return msgspec.convert(found, Position)
+    try:
+        found = msgspec.json.decode(written, type=dict[str, Any])
+        if found.get("format") == FORMAT:
+            return msgspec.convert(found, Position)
+    except ValueError as error:
+        raise StateContradiction(f"{where} has a position that cannot be read: {error}: {written!r:.80}") from None
+    raise StateContradiction(f"{where} has format {found.get('format')}, this version reads {FORMAT}")
 
 
 def _take_in(state: State, key: bytes, value: bytes) -> None:

@@ -210,17 +210,13 @@ class Task:
             self._cures = sorted({*self._cures, *self.state.waiting_for(self._published)} & self.state.parked.keys())
             self._published.clear()
         most = self._shell.settings.batch_events_max
-        if self._cures:
-            offsets, self._cures = self._cures[:most], self._cures[most:]
-            records = await self._session.read_parked(offsets)
-            return Inputs(
-                cures=[(self.state.parked[offset], records[offset]) for offset in offsets if offset in records]
-            )
-        taken = [queue[:most] for queue in self._queues.values()]
-        for queue, batch in zip(self._queues.values(), taken, strict=True):
+        offsets, self._cures = self._cures[:most], self._cures[most:]
+        found = await self._session.read_parked(offsets) if offsets else {}
+        cures = [(self.state.parked[offset], found[offset]) for offset in offsets if offset in found]
+        raw, rekeyed, accounts = [queue[:most] for queue in self._queues.values()]
+        for queue, batch in zip(self._queues.values(), (raw, rekeyed, accounts), strict=True):
             del queue[: len(batch)]
-        raw, rekeyed, accounts = taken
-        return Inputs(raw, rekeyed, accounts)
+        return Inputs(raw, rekeyed, accounts, cures)
 
     async def _process(self, inputs: Inputs) -> None:
         assert self.state is not None
@@ -243,6 +239,8 @@ class Task:
         self.state.fold(result.changes)
         self._published.update(f"account/{organization}" for organization in result.changes.accounts)
         self._shell.metrics.committed(result, loop.time() - started, self._shell.clock_ms())
+        for ignored in result.counts.accounts_ignored:
+            log.warning("partition %d: an account is ignored: %s", self.partition, ignored)
         for finding in findings(result.counts.compared, self._shell.settings.provider_cost_tolerance_percentage):
             log.warning("partition %d: %s", self.partition, finding)
 

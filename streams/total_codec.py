@@ -69,7 +69,7 @@ def _leaves(members: Mapping[str, Any], inside: str) -> Iterator[tuple[str, Numb
             yield inside + name, member if isinstance(member, int) else _decimal(member)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=512)
 def _layout(paths: tuple[str, ...]) -> tuple[str, ...]:
     """The text around the numbers at these paths, with an empty place for each number."""
     absent = () if OF_COSTS[0] in paths else OF_COSTS
@@ -84,7 +84,9 @@ def _layout(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 def _object(paths: list[list[str]]) -> str:
     """A JSON object with a place for each of the paths, which are in order."""
-    members = {path[0]: [inner[1:] for inner in paths if inner[0] == path[0]] for path in paths}
+    members: dict[str, list[list[str]]] = {}
+    for name, *inner in paths:
+        members.setdefault(name, []).append(inner)
     texts = [f"{json_text(name)}:" + (_object(inner) if inner[0] else f'"{_PLACE}"') for name, inner in members.items()]
     return f"{{{','.join(texts)}}}"
 

@@ -115,6 +115,7 @@ class Worker:
         await self._close_tasks(0)
         self._revoked = asyncio.Event()
         self._metrics.rebalances.inc()
+        self._metrics.consumer_lag_records.clear()  # of partitions that may be another worker's now
         topics = set(self._settings.topics.inputs)
         self._incomplete.clear()
         for partition in sorted({part.partition for part in parts}):

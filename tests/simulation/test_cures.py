@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from streams import step as step_module
+from streams import task as task_module
 from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults
 from tests.simulation.published import LATE_ACCOUNT, publications
 from tests.simulation.scripts import PARKED, THREE, counted, one_host, reasons
@@ -44,6 +45,37 @@ def test_a_broker_that_is_silent_for_long_ends_no_worker() -> None:
         scenario,
         ScriptedFaults({("fetch", 1): Fault(Kind.RESTART, 25_000), ("fetch", 300): Fault(Kind.RESTART, 25_000)}),
     )
+
+
+def test_an_account_that_is_ignored_is_logged() -> None:
+    """Who applied it hears nothing else of it."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        with mock.patch.object(task_module.log, "warning") as warning:
+            world.broker.append(world.topics.accounts, 0, b'{"organization":"acme","version":0}', key=b"acme")
+            await world.settle()
+        [said] = [call.args[0] % call.args[1:] for call in warning.call_args_list]
+        assert "an account is ignored: " in said and "version" in said
+
+    told(scenario)
+
+
+def test_new_usage_does_not_wait_for_all_that_is_parked() -> None:
+    """A publication makes a task look at all of it again, batch by batch, and each batch takes new usage too."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(*[event(f"acme ghost-{number} in=1 id=g{number}") for number in range(200)])
+        await world.settle()
+        host.worker._tasks[0].published({"sheet/aitronos"})
+        await asyncio.sleep(0.01)
+        world.send(THREE[0])
+        await asyncio.sleep(0.5)
+        assert counted(world) == {"priced": 1, "parked": 200, "rejected": 0}
+        assert host.worker._tasks[0]._cures  # most of it is still to come
+
+    told(scenario, batch_events_max=10, commit_interval_ms=100)
 
 
 def test_a_publication_that_comes_while_the_books_are_read_is_not_missed() -> None:

@@ -220,6 +220,18 @@ def test_a_full_segment_takes_the_place_of_the_small_ones() -> None:
     assert len(log.restored().seen) == 40_000
 
 
+def test_segments_of_a_day_stay_few() -> None:
+    """A transaction goes through those that are small, and a restore reads them all: also where each has one id."""
+    log, state = Log(), State(position())
+    for number in range(1_000):
+        rows = hashlib.shake_128(b"%d" % number).digest(ROW_BYTES)
+        changes = Changes(position(sequence=number), seen={5: [rows]})
+        log.write(state, changes)
+        state.fold(changes)
+        assert sum(key.startswith(b"seen/5/") for key in log.latest) <= 64
+    assert len(log.restored().seen) == 1_000
+
+
 def test_records_change_nothing() -> None:
     """Before the commit has succeeded the state is as it was."""
     log, state = Log(), State(position())
@@ -301,6 +313,13 @@ WRITTEN = msgspec.json.encode(position(raw=7))
             "has format 2, this version reads 1",
         ),
         ({b"position": WRITTEN, b"plan/a": b"{}"}, {}, "unknown key b'plan/a'"),
+        ({b"position": b"garbage"}, {}, "has a position that cannot be read: .*b'garbage'"),
+        ({b"position": b"[]"}, {}, "has a position that cannot be read"),
+        ({b"position": b'{"format":1}'}, {}, "has a position that cannot be read: .*missing"),
+        ({b"position": WRITTEN, b"account/a": b"[]"}, {}, "has a record b'account/a' that cannot be read"),
+        ({b"position": WRITTEN, b"parked/1": b"{}"}, {}, "has a record b'parked/1' that cannot be read"),
+        ({b"position": WRITTEN, b"seen/x/1": b""}, {}, "has a record b'seen/x/1' that cannot be read"),
+        ({b"position": WRITTEN, b"seen/1/1": b"x"}, {}, "has a record b'seen/1/1' that cannot be read"),
     ],
 )
 def test_a_state_that_contradicts_is_refused(latest: dict[bytes, bytes], totals: dict[bytes, bytes], said: str) -> None:
