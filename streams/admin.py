@@ -6,7 +6,7 @@ asked about (`allow_auto_topic_creation`), and hides why a connection failed. Ev
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
@@ -31,6 +31,7 @@ _TOPIC_RESOURCE = 2
 _FETCH_API = 1
 _CREATION_POLL_S = 0.1
 _REASON_S = 3.0
+_CLOSE_S = 3.0
 
 
 class Findings(NamedTuple):
@@ -90,11 +91,9 @@ async def verify_for_worker(settings: Settings) -> int:
 
 def _verified(settings: Settings, facts: Mapping[str, TopicFacts]) -> int:
     topics = settings.topics
-    missing = [name for name in topics.configs() if name not in facts]
-    if missing:
+    if missing := [name for name in topics.configs() if name not in facts]:
         raise Refused(f"missing topics: {', '.join(missing)}; `stream-pricing topics create` makes them")
-    counts = _partition_problems(settings, facts)
-    if counts:
+    if counts := _partition_problems(settings, facts):
         raise Refused("; ".join(counts))
     stamped = facts[topics.raw].configs.get("message.timestamp.type")
     if stamped != "LogAppendTime":
@@ -271,22 +270,23 @@ async def _cluster(settings: Settings) -> AsyncIterator[_Cluster]:
     options = settings.client_options() | {"request_timeout_ms": settings.request_timeout_ms}
     client = AIOKafkaClient(**options)
     try:
-        async with asyncio.timeout(settings.request_timeout_ms / 1000):
-            await client.bootstrap()
-    except (KafkaConnectionError, TimeoutError):
-        await client.close()
-        raise Refused(await _why_not(settings, options)) from None
-    try:
+        try:
+            async with asyncio.timeout(settings.request_timeout_ms / 1000):
+                await client.bootstrap()
+        except (KafkaConnectionError, TimeoutError):
+            raise Refused(await _why_not(settings, options)) from None
         yield _Cluster(client, settings.request_timeout_ms)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await client.close()
 
 
 async def _why_not(settings: Settings, options: Mapping[str, Any]) -> str:
     """What `bootstrap` only logs: why each of the brokers does not let us in."""
     reasons = []
     for server in settings.bootstrap_servers.split(","):
-        host, _, port = server.rpartition(":") if ":" in server else (server, "", "9092")
+        host, _, port = server.rpartition(":")
         connect = {key: value for key, value in options.items() if key != "bootstrap_servers"}
         try:
             async with asyncio.timeout(_REASON_S):

@@ -26,9 +26,10 @@ _LOG_LINES = 3
 
 
 def given_settings(settings: Settings) -> dict[str, object]:
-    """The settings that were given, by name; secrets are left to the environment and the file they came from."""
+    """The settings that were given, by name, as JSON has them; secrets are left to the environment and the file they
+    came from."""
     names = settings.model_fields_set | {"bootstrap_servers", "topic_prefix"}
-    return {name: getattr(settings, name) for name in sorted(names - SECRETS)}
+    return settings.model_dump(mode="json", include=names - SECRETS)
 
 
 def as_options(settings: Settings) -> list[str]:
@@ -44,7 +45,7 @@ def as_options(settings: Settings) -> list[str]:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict | tuple) else str(value)
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 class Child:

@@ -31,7 +31,7 @@ from streams.errors import Refused
 from streams.topics import Topics
 
 PREFIX = "STREAM_PRICING_"
-_SERVERS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
 
 def _from_json(value: object) -> object:
@@ -50,10 +50,12 @@ def _lower(value: object) -> object:
 
 
 def _servers(value: str) -> str:
-    servers = [part.strip() for part in value.split(",")]
-    if not all(_SERVERS.fullmatch(server) for server in servers):
-        raise ValueError("should be host:port, or several with commas between")
-    return ",".join(servers)
+    """Each with its port, Kafka's usual one where it has none."""
+    found = [_SERVER.fullmatch(part.strip()) for part in value.split(",")]
+    servers = [(server[1], int(server[2] or 9092)) for server in found if server]
+    if len(servers) < len(found) or not all(1 <= port <= 65_535 for _, port in servers):
+        raise ValueError("should be host:port, or several with commas between, each port from 1 to 65535")
+    return ",".join(f"{host}:{port}" for host, port in servers)
 
 
 def _unset(value: object) -> object:
@@ -108,10 +110,13 @@ class Settings(BaseModel):
     provider_cost_tolerance_percentage: Decimal = Field(
         whole(1), ge=0, le=100, max_digits=12, description="a provider_cost further from the computed cost is logged"
     )
-    max_age_days: int = Field(35, ge=1, le=80, description="usage older than this on arrival is rejected")
+    # At most 60: an id is kept for two days more, and the totals of hours that it may belong to for 62.
+    max_age_days: int = Field(35, ge=1, le=60, description="usage older than this on arrival is rejected")
 
-    commit_interval_ms: int = Field(100, ge=1, le=60_000, description="longest time between two commits of a task")
-    batch_events_max: int = Field(4_000, ge=1, le=100_000, description="most records in one transaction")
+    commit_interval_ms: int = Field(
+        100, ge=1, le=60_000, description="shortest time between two commits of a task; 10 a partition if that is more"
+    )
+    batch_events_max: int = Field(4_000, ge=1, le=100_000, description="most records of one input in one transaction")
     session_timeout_ms: int = Field(
         10_000, ge=6_000, le=1_800_000, description="a worker silent for so long loses its partitions"
     )

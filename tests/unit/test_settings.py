@@ -1,11 +1,13 @@
 """Settings: where they come from, what wins, and what is said of wrong ones."""
 
+import json
 import ssl
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from streams.children import as_options, given_settings
 from streams.errors import Refused
 from streams.settings import SECRETS, Settings, load_settings
 
@@ -42,6 +44,12 @@ def test_currencies_are_a_list_in_json_or_with_commas(text: str, currencies: tup
     assert found.report_currencies == currencies
 
 
+def test_every_broker_has_a_port() -> None:
+    """Kafka's usual one where none is given, also behind an IPv6 address."""
+    found = load_settings(environ={"STREAM_PRICING_BOOTSTRAP_SERVERS": "localhost, [::1],10.0.0.1:1,[::1]:65535"})
+    assert found.bootstrap_servers == "localhost:9092,[::1]:9092,10.0.0.1:1,[::1]:65535"
+
+
 def test_sheets_are_json_in_a_variable() -> None:
     """The map of providers to sheets fits into one variable."""
     found = load_settings(environ={"STREAM_PRICING_SHEETS": '{"openai": "oa", "*": "house"}'})
@@ -67,6 +75,10 @@ def test_sheets_are_json_in_a_variable() -> None:
         ({"STREAM_PRICING_SHEETS": '{"*": "a/b"}'}, "STREAM_PRICING_SHEETS=.* should match pattern"),
         ({"STREAM_PRICING_COST_SHEETS": '{"openai": ""}'}, "STREAM_PRICING_COST_SHEETS=.* should match pattern"),
         ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "a b"}, "should be host:port, or several with commas between"),
+        ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "a:1,::1"}, "should be host:port, or several with commas between"),
+        ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "a:1,b:99999"}, "SERVERS='a:1,b:99999': should .* port from 1 to 65535"),
+        ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "localhost:0"}, "SERVERS='localhost:0': should .* port from 1 to 65535"),
+        ({"STREAM_PRICING_MAX_AGE_DAYS": "61"}, "STREAM_PRICING_MAX_AGE_DAYS='61': .* less than or equal to 60"),
         ({"STREAM_PRICING_TOPIC_PREFIX": "a/b"}, "STREAM_PRICING_TOPIC_PREFIX='a/b': "),
         ({"STREAM_PRICING_APP": ""}, "STREAM_PRICING_APP='': "),
         ({"STREAM_PRICING_SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_SSL needs sasl_username and sasl_password"),
@@ -179,6 +191,24 @@ def test_tls_verifies_brokers_unless_told_otherwise() -> None:
     lax = Settings(security_protocol="SSL", ssl_check_hostname=False).client_options()["ssl_context"]
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert (lax.verify_mode, lax.check_hostname) == (ssl.CERT_REQUIRED, False)
+
+
+def test_a_child_process_gets_the_settings_that_were_given() -> None:
+    """As JSON, or as options; whatever their types are, and never a secret."""
+    environ = SASL | {
+        "STREAM_PRICING_PROVIDER_COST_TOLERANCE_PERCENTAGE": "0.5",
+        "STREAM_PRICING_SSL_CAFILE": "/ca.pem",
+        "STREAM_PRICING_SHEETS": '{"*": "house"}',
+        "STREAM_PRICING_REPORT_CURRENCIES": "USD,CHF",
+        "STREAM_PRICING_REQUIRE_ACCOUNT": "true",
+    }
+    found = load_settings(environ=environ)
+    text = json.dumps(given_settings(found))
+    assert load_settings(options=json.loads(text), environ=SASL) == found
+    options = [option.removeprefix("--").partition("=") for option in as_options(found)]
+    given = {name.replace("-", "_"): value if equals else True for name, equals, value in options}
+    assert load_settings(options=given, environ=SASL) == found
+    assert "hunter2" not in text + str(options)
 
 
 def test_tls_files_that_cannot_be_used_are_named() -> None:
