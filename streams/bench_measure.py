@@ -7,6 +7,7 @@ counting from the first commit that is seen.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -16,11 +17,12 @@ from aiokafka.errors import KafkaError
 
 from streams.bench_load import Appended, load_producer, send_chunk, usage
 from streams.children import Child
+from streams.clients import STOP_TIMEOUT_S, stop
 from streams.errors import Refused
 from streams.settings import Settings
 
 _POLL_S = 0.02
-_STALLED_S = 60.0
+_STALLED_S = 60.0  # nothing takes so long that goes on
 _TICK_S = 0.01
 
 
@@ -49,7 +51,8 @@ async def run_through(settings: Settings, partitions: int, backlog: int, childre
     started: tuple[int, float, float] | None = None
     last, moved_at = 0, time.monotonic()
     try:
-        await client.start()
+        async with asyncio.timeout(_STALLED_S):
+            await client.start()
         while True:
             done = await _committed(client, settings.group, parts)
             now, cpu_s = time.monotonic(), sum(child.cpu_s() for child in children)
@@ -65,7 +68,9 @@ async def run_through(settings: Settings, partitions: int, backlog: int, childre
                 child.check()
             await asyncio.sleep(_POLL_S)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await client.close()
     assert started is not None
     if started[0] >= backlog:
         raise Refused(f"{backlog} events are too few to measure: they were done with the first commit")
@@ -75,7 +80,8 @@ async def run_through(settings: Settings, partitions: int, backlog: int, childre
 
 async def _committed(client: AIOKafkaAdminClient, group: str, parts: list[TopicPartition]) -> int:
     try:
-        found = await client.list_consumer_group_offsets(group, partitions=parts)
+        async with asyncio.timeout(_STALLED_S):
+            found = await client.list_consumer_group_offsets(group, partitions=parts)
     except KafkaError:  # a group that has never been there has no coordinator yet
         return 0
     return sum(max(0, entry.offset) for entry in found.values())
@@ -117,43 +123,54 @@ class LatencyProbe:
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
         )
-        await consumer.start()
-        parts = [TopicPartition(settings.topics.priced, number) for number in range(self._partitions)]
-        consumer.assign(parts)
-        for part, end in (await consumer.end_offsets(parts)).items():
-            consumer.seek(part, end)
-        reading = asyncio.create_task(self._read(consumer))
         try:
-            warm = await self._send(per_s, seconds, warm_up_s)
-            await self._all_visible()
+            await self._start_at_the_end(consumer)
+            reading = asyncio.create_task(self._read(consumer))
+            try:
+                warm = await self._send(per_s, seconds, warm_up_s)
+                await self._all_visible()
+            finally:
+                reading.cancel()
+                await asyncio.wait([reading])
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
-            await consumer.stop()
+            await stop(consumer)
         return self._latencies(warm)
+
+    async def _start_at_the_end(self, consumer: AIOKafkaConsumer) -> None:
+        parts = [TopicPartition(self._settings.topics.priced, number) for number in range(self._partitions)]
+        async with asyncio.timeout(_STALLED_S):
+            await consumer.start()
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+        for part, end in ends.items():
+            consumer.seek(part, end)
 
     async def _send(self, per_s: int, seconds: float, warm_up_s: float) -> int:
         """Returns how many of the batches belong to the warm-up."""
-        producer = load_producer(self._settings)
-        await producer.start()
+        producer, topic = load_producer(self._settings), self._settings.topics.raw
         loop = asyncio.get_running_loop()
-        started, sent, warm = loop.time(), 0, 0
+        sent, warm = 0, 0
         try:
+            async with asyncio.timeout(_STALLED_S):
+                await producer.start()
+            started = loop.time()
             while (elapsed := loop.time() - started) < seconds + warm_up_s:
                 due = int(elapsed * per_s)
                 if due > sent:
                     events = usage(sent, due - sent, time.time_ns(), seed=7)
-                    self._appended += await send_chunk(producer, self._settings.topics.raw, self._partitions, events)
+                    async with asyncio.timeout(_STALLED_S):
+                        self._appended += await send_chunk(producer, topic, self._partitions, events)
                     sent = due
                 warm = len(self._appended) if elapsed < warm_up_s else warm
                 await asyncio.sleep(max(0.0, _TICK_S - (loop.time() - started - elapsed)))
         finally:
-            await producer.stop()
+            await stop(producer)
         return warm
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            batches = await consumer.getmany(timeout_ms=100)
+            async with asyncio.timeout(_STALLED_S):
+                batches = await consumer.getmany(timeout_ms=100)
             now_ms = time.time_ns() / 1e6
             for records in batches.values():
                 for record in records:

@@ -13,12 +13,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pricing.money import ZERO, exact, number
 from streams.children import WorkerChild
+from streams.clients import stop
 from streams.settings import Settings
 from streams.topics import Topics
 
 _PREFIX = "stream_pricing_"
 _RATE_S = 3.0
 _ASK_S = 0.25
+_POLL_MS = 200
 _QUANTILES = (0.5, 0.99)
 
 
@@ -39,7 +41,8 @@ class Spend:
     _totals: dict[bytes, dict[str, Any]] = field(default_factory=dict)
 
     async def follow(self, settings: Settings, partitions: int) -> None:
-        """Read the totals topic for ever."""
+        """Read the totals topic for ever. Raises TimeoutError where the client does not answer."""
+        timeout_s = settings.request_timeout_ms / 1000
         consumer = AIOKafkaConsumer(
             **settings.client_options(),
             group_id=None,
@@ -48,14 +51,17 @@ class Spend:
             enable_auto_commit=False,
         )
         try:
-            await consumer.start()
+            async with asyncio.timeout(timeout_s):
+                await consumer.start()
             consumer.assign([TopicPartition(settings.topics.totals, number) for number in range(partitions)])
             while True:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
+                async with asyncio.timeout(timeout_s):
+                    batches = await consumer.getmany(timeout_ms=_POLL_MS)
+                for records in batches.values():
                     for record in records:
                         self._take(record.key, record.value)
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     def _take(self, key: bytes, value: bytes | None) -> None:
         if self.first_at is None:

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,6 +18,7 @@ from pricing.exchange import FxRate, parse_fx
 from pricing.importers import ImportOptions, read_any
 from pricing.sheets import Sheet
 from streams.bookshelf import publish, publish_accounts
+from streams.clients import STOP_TIMEOUT_S
 from streams.embedded_kafka import EmbeddedKafka, kafka_cluster
 from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
@@ -50,14 +51,17 @@ async def _delete_topics(settings: Settings, report: bool) -> None:
     """Every topic whose name begins with the trial's prefix. After an error a second one would only distract."""
     client = AIOKafkaAdminClient(**settings.client_options(), request_timeout_ms=settings.request_timeout_ms)
     try:
-        await client.start()
-        names = await client.list_topics()
-        await client.delete_topics([name for name in names if name.startswith(settings.topic_prefix)])
+        async with asyncio.timeout(settings.request_timeout_ms / 1000):
+            await client.start()
+            names = await client.list_topics()
+            await client.delete_topics([name for name in names if name.startswith(settings.topic_prefix)])
     except KNOWN as error:
         if report:
             print(f"topics {settings.topic_prefix}* are left behind: {one_line(error)}", file=sys.stderr)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await client.close()
 
 
 def _sample(name: str) -> bytes:
