@@ -1,4 +1,4 @@
-"""`accounts`: what is known of organizations, from a JSON Lines file to the topic, all of it or nothing."""
+"""`accounts`: what is known of organizations, from a JSON Lines file that is checked whole before any of it is sent."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def accounts() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_settings
 def apply_accounts(settings: Settings, file: Path) -> None:
-    """Publish the accounts of a JSON Lines file: all of them, or none where one has a problem."""
+    """Publish the accounts of a JSON Lines file: none is sent where one has a problem."""
     from streams.bookshelf import publish_accounts
 
     found = _read_accounts(file)

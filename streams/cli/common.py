@@ -161,8 +161,8 @@ with_offline_settings = _settings_of(
 
 
 def fail(message: str) -> NoReturn:
-    """End the program with exit code 1 and one line on stderr."""
-    raise click.ClickException(" ".join(message.split()))
+    """End the program with exit code 1 and one line on stderr, whatever a stranger's text has come into it."""
+    raise click.ClickException(printable(" ".join(message.split())))
 
 
 def run(work: Coroutine[Any, Any, T], *, is_logged: bool = False) -> T:

@@ -15,7 +15,7 @@ from pricing.exchange import FxRate, parse_pair
 from pricing.money import number
 from pricing.sheets import Sheet, image_price
 from pricing.times import parse_time
-from streams.cli.common import counted, fail, run
+from streams.cli.common import counted, fail, printable, run
 from streams.cli.progress import Step, progress_bar
 from streams.errors import Refused
 from streams.settings import Settings
@@ -99,7 +99,7 @@ def shelf(settings: Settings) -> "Shelf":
         step("reading what is published")
         found = run(read_shelf(settings))
     for problem in found.problems:
-        click.echo(f"warning: ignored on the topic: {problem}", err=True)
+        click.echo(printable(f"warning: ignored on the topic: {problem}"), err=True)
     return found
 
 
@@ -121,5 +121,5 @@ def publish_document(settings: Settings, document: Sheet | FxRate, *, retroactiv
 def end_with_problems(place: str, problems: Sequence[str]) -> NoReturn:
     """List every problem on stderr and end with exit code 1."""
     for problem in problems:
-        click.echo(f"problem: {problem}", err=True)
+        click.echo(printable(f"problem: {problem}"), err=True)
     fail(f"{place} has {counted(len(problems), 'problem')}")

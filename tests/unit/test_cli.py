@@ -11,6 +11,7 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, SaslAuthenticationFailed
 from click.testing import CliRunner, Result
 
+from streams.bookshelf import Shelf
 from streams.cli import COMMANDS, main
 from streams.cli.common import SECTIONS, Command, fail, print_rows, run, with_all_settings, with_settings
 from streams.errors import Refused
@@ -183,6 +184,21 @@ def test_fail_is_one_line_and_exit_code_1() -> None:
     """Line feeds become spaces."""
     result = CliRunner().invoke(click.Command("x", callback=lambda: fail("a\n  b")), [])
     assert (result.exit_code, result.output) == (1, "Error: a b\n")
+
+
+def test_what_a_stranger_wrote_into_a_topic_is_no_command_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record's key is in the warning that the record is ignored, and may be in what ends the program."""
+    problem = "offset 3: book record \x1b]0;x\x07: is a tombstone"
+
+    async def read_shelf(_: Settings) -> Shelf:
+        return Shelf([], [problem])
+
+    monkeypatch.setattr("streams.bookshelf.read_shelf", read_shelf)
+    listed = invoke("sheets", "list")
+    failed = CliRunner().invoke(click.Command("x", callback=lambda: fail(problem)), [])
+    shown = problem.replace("\x1b", "\N{REPLACEMENT CHARACTER}").replace("\x07", "\N{REPLACEMENT CHARACTER}")
+    assert (listed.exit_code, listed.stderr) == (0, f"warning: ignored on the topic: {shown}\n")
+    assert failed.output == f"Error: {shown}\n"
 
 
 def test_settings_come_first_and_options_fill_them() -> None:
