@@ -66,7 +66,7 @@ class KafkaReaders:
             await client.start()
             found = await client.list_consumer_group_offsets(self.settings.group, partitions=list(partitions))
         finally:
-            await _ends(client.close(), STOP_TIMEOUT_S)
+            await ends(client.close(), STOP_TIMEOUT_S)
         if missing := [each for each in partitions if each not in found]:  # -1 where there is no offset
             raise GroupCoordinatorNotAvailableError(f"group {self.settings.group} says nothing of {missing}")
         return {each: found[each].offset if found[each].offset >= 0 else None for each in partitions}
@@ -77,7 +77,7 @@ class KafkaReaders:
             await client.bootstrap()
             return await transaction_state(client, transactional_id)
         finally:
-            await _ends(client.close(), STOP_TIMEOUT_S)
+            await ends(client.close(), STOP_TIMEOUT_S)
 
 
 _READ_COMMITTED: Mapping[str, Any] = {
@@ -142,22 +142,23 @@ class GroupConsumer:
 
 async def stop(client: Any, timeout_s: float = STOP_TIMEOUT_S) -> bool:
     """Stop a client; False: it did not stop in time, or in an error, and is given up with its connections."""
-    if await _ends(client.stop(), timeout_s):  # what it leaves open, the next start() ends
+    if await ends(client.stop(), timeout_s):  # what it leaves open, the next start() ends
         return True
     if (sender := getattr(client, "_sender", None)) is not None and sender.sender_task is not None:
         sender.sender_task.cancel()  # a producer's would try again for ever
     if (connections := getattr(client, "_client", None) or getattr(client, "client", None)) is not None:
-        await _ends(connections.close(), timeout_s)
+        await ends(connections.close(), timeout_s)
     return False
 
 
-async def _ends(work: Awaitable[None], timeout_s: float) -> bool:
+async def ends(work: Awaitable[None], timeout_s: float) -> bool:
     """Whether it came to its end. With the broker away clients let out what they did to their own fetches."""
+    before = _cancellations()
     try:
         async with asyncio.timeout(timeout_s):
             await work
     except asyncio.CancelledError:
-        if is_cancelled():
+        if _cancellations() > before:
             raise
         return False
     except Exception:
@@ -167,5 +168,9 @@ async def _ends(work: Awaitable[None], timeout_s: float) -> bool:
 
 def is_cancelled() -> bool:
     """Whether somebody wants the current task to end; else a cancellation in it is a client's own."""
+    return _cancellations() > 0
+
+
+def _cancellations() -> int:
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()

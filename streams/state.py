@@ -166,7 +166,7 @@ class State:
         self.position = changes.position
 
     def _seen_records(self, day: int, rows: bytes) -> list[Record]:
-        """A small segment; or, once they are many or large, one in their place: a full one, and the rest as a small one."""
+        """A small segment; or, once they are many or large, a full one in their place and the rest as a small one."""
         held = self._days.get(day) or _Day()
         number = held.next
         size = sum(map(len, held.small.values())) + len(rows)

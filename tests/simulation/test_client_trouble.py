@@ -130,3 +130,23 @@ def test_whoever_stops_a_client_can_be_cancelled() -> None:
             await stopping
 
     asyncio.run(cancelled())
+
+
+def test_a_client_is_given_up_with_its_connections_by_a_task_that_is_being_cancelled_too() -> None:
+    """After a revocation: a cancellation from before is none of the stop."""
+    client = Client(asyncio.CancelledError())
+
+    async def works() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await stop(client, 0.05)
+
+    async def cancelled() -> None:
+        working = asyncio.create_task(works())
+        await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.wait([working])
+
+    asyncio.run(cancelled())
+    assert client.is_closed
