@@ -53,7 +53,8 @@ $(READY): .venv/locked pyproject.toml
 	@touch $@
 
 lock: ## requirements.lock anew, for every platform, with hashes; UPGRADE=1 takes newer versions
-	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
+	@test -x .venv-lock/bin/uv || \
+		{ $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
 		pyproject.toml -o requirements.lock
