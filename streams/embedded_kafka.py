@@ -2,9 +2,12 @@
 
 One Apache Kafka broker (KRaft, replication factor 1) on free ports of 127.0.0.1, its data in a temporary
 folder. It is ready when a metadata request answers, and it stops with its parent, also when that is killed
-with SIGKILL (see `kafka_keeper.py`). It is no place for data that anybody wants to keep.
+with SIGKILL (see `kafka_keeper.py`). A folder has one broker at a time: the lock file in it is held by the keeper
+and the broker, and so free again when both have ended, however they did. It is no place for data that anybody wants
+to keep.
 """
 
+import fcntl
 import json
 import os
 import random
@@ -155,7 +158,8 @@ class EmbeddedKafka:
         try:
             self.folder = self.data_dir or Path(tempfile.mkdtemp(prefix="stream-pricing-kafka-"))
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.process = _start_keeper(self.folder, temporary)
+            with _locked(self.folder) as lock:
+                self.process = _start_keeper(self.folder, temporary, lock)
             free_bytes = shutil.disk_usage(self.folder).free
             if free_bytes < _DISK_BYTES_MIN:
                 raise KafkaUnavailable(f"no disk for Kafka's data: {self.folder} has {free_bytes >> 20} MiB free")
@@ -242,14 +246,26 @@ class EmbeddedKafka:
                 self.pid = int(number) if word == b"pid" else None
 
 
-def _start_keeper(folder: Path, temporary: bool) -> subprocess.Popen[bytes]:
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """The folder's lock file, locked. Whoever is given it meanwhile keeps the lock for as long as it lives."""
+    with (folder / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KafkaUnavailable(f"another Kafka runs on {folder}: stop it, or choose another data folder") from None
+        yield lock.fileno()
+
+
+def _start_keeper(folder: Path, temporary: bool, lock: int) -> subprocess.Popen[bytes]:
     script = Path(__file__).with_name("kafka_keeper.py")
     at_the_end = "remove" if temporary else "keep"
     # A session of its own: a Ctrl-C in the terminal must not reach the broker before we stop it.
     with (folder / "broker.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(folder), at_the_end, str(os.getpid())],
+            [sys.executable, "-I", "-S", str(script), str(folder), at_the_end, str(os.getpid()), str(lock)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, start_new_session=True,
+            pass_fds=[lock],
         )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ and its temporary folder removed. (PR_SET_PDEATHSIG would be tied to the thread 
     start ["java", …]   runs the broker      answers `pid N`, and `exit CODE` when it ends
     stop                terminates it        answers `exit CODE`
 
-Arguments: the folder of the broker, `remove` or `keep` (the folder, at the end), the parent's process id.
+Arguments: the folder of the broker, `remove` or `keep` (the folder, at the end), the parent's process id, and the
+descriptor of the folder's lock file, which the broker gets too: killed, a keeper may leave one that still writes there.
 """
 
 import json
@@ -24,13 +25,16 @@ _STOP_S = 10
 
 
 class _Keeper:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: int) -> None:
         self.folder = folder
+        self.lock = lock
         self.broker: subprocess.Popen[bytes] | None = None
 
     def start(self, argv: list[str]) -> None:
         with (self.folder / "broker.log").open("ab") as log:
-            self.broker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+            self.broker = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, pass_fds=[self.lock]
+            )
         _say(f"pid {self.broker.pid}")
 
     def stop(self) -> None:
@@ -85,7 +89,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGHUP, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    keeper = _Keeper(folder)
+    keeper = _Keeper(folder, int(sys.argv[4]))
     try:
         _commands(parent, keeper)
     finally:

@@ -166,6 +166,36 @@ def test_a_data_folder_that_is_given_is_kept(tmp_path: Path, prefix: str) -> Non
         assert asyncio.run(_read(second.bootstrap_servers, f"{prefix}kept", 1)) == [b"1"]
 
 
+def test_a_folder_that_another_kafka_runs_on_is_left_as_it_is(tmp_path: Path) -> None:
+    """The second one is refused with one line, before it changes anything; the first one goes on."""
+    with EmbeddedKafka(data_dir=tmp_path) as first:
+        settings = tmp_path / "server.properties"
+        before = settings.read_bytes()
+        with pytest.raises(KafkaUnavailable, match=rf"^another Kafka runs on {tmp_path}: [^\n]*$"):
+            EmbeddedKafka(data_dir=tmp_path).start()
+        assert settings.read_bytes() == before
+        first.restart()
+
+
+def test_a_folder_is_free_once_nothing_runs_on_it_any_more(tmp_path: Path) -> None:
+    """Not when the keeper was killed and its broker still writes there, but as soon as that is killed too."""
+    orphan = EmbeddedKafka(data_dir=tmp_path)
+    orphan.start()
+    broker, keeper = orphan.pid, orphan.process
+    assert broker is not None and keeper is not None
+    try:
+        keeper.kill()
+        keeper.wait()
+        with pytest.raises(KafkaUnavailable, match="another Kafka runs on"):
+            EmbeddedKafka(data_dir=tmp_path).start()
+    finally:
+        os.kill(broker, signal.SIGKILL)
+    _wait_until(lambda: not _runs(broker), "the broker ends")
+    orphan.stop()
+    with EmbeddedKafka(data_dir=tmp_path) as second:
+        assert second.alive()
+
+
 async def _write(servers: str, topic: str, values: list[bytes]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
