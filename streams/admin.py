@@ -6,7 +6,7 @@ asked about (`allow_auto_topic_creation`), and hides why a connection failed. Ev
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
@@ -21,6 +21,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from streams.clients import STOP_TIMEOUT_S, ends
 from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
 from streams.rights import check_rights
@@ -31,7 +32,6 @@ _TOPIC_RESOURCE = 2
 _FETCH_API = 1
 _CREATION_POLL_S = 0.1
 _REASON_S = 3.0
-_CLOSE_S = 3.0
 
 
 class Findings(NamedTuple):
@@ -277,9 +277,7 @@ async def _cluster(settings: Settings) -> AsyncIterator[_Cluster]:
             raise Refused(await _why_not(settings, options)) from None
         yield _Cluster(client, settings.request_timeout_ms)
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
-                await client.close()
+        await ends(client.close(), STOP_TIMEOUT_S)
 
 
 async def _why_not(settings: Settings, options: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ counting from the first commit that is seen.
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from streams.bench_load import Appended, load_producer, send_chunk, usage
 from streams.children import Child
-from streams.clients import STOP_TIMEOUT_S, stop
+from streams.clients import STOP_TIMEOUT_S, ends, stop
 from streams.errors import Refused
 from streams.settings import Settings
 
@@ -68,9 +67,7 @@ async def run_through(settings: Settings, partitions: int, backlog: int, childre
                 child.check()
             await asyncio.sleep(_POLL_S)
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await client.close()
+        await ends(client.close(), STOP_TIMEOUT_S)
     assert started is not None
     if started[0] >= backlog:
         raise Refused(f"{backlog} events are too few to measure: they were done with the first commit")

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.resources import files
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,7 +18,7 @@ from pricing.exchange import FxRate, parse_fx
 from pricing.importers import ImportOptions, read_any
 from pricing.sheets import Sheet
 from streams.bookshelf import publish, publish_accounts
-from streams.clients import STOP_TIMEOUT_S
+from streams.clients import STOP_TIMEOUT_S, ends
 from streams.embedded_kafka import EmbeddedKafka, kafka_cluster
 from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
@@ -59,9 +59,7 @@ async def _delete_topics(settings: Settings, report: bool) -> None:
         if report:
             print(f"topics {settings.topic_prefix}* are left behind: {one_line(error)}", file=sys.stderr)
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await client.close()
+        await ends(client.close(), STOP_TIMEOUT_S)
 
 
 def _sample(name: str) -> bytes:
