@@ -1,19 +1,21 @@
 """Commands that look at what the worker has written: totals, parked and rejected. They write nothing."""
 
 import csv
+import io
 import json as json_format
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 from aiokafka import ConsumerRecord
 
+from pricing.totals import MEMBERS, OBJECTS
 from streams.cli.common import Command, Group, fail, print_rows, printable, run, with_settings
 from streams.reading import read_topic
 from streams.settings import Settings
 
 Row = dict[str, Any]
+Path = tuple[str, ...]
 
 HEADER = "stream-pricing-"
 _PARKED_KEY = b"parked/"
@@ -44,6 +46,8 @@ def totals(
     json: bool,
 ) -> None:
     """Show what PROJECT has used, and what it costs, per window."""
+    if as_csv and json:
+        raise click.UsageError("--csv and --json are two forms: give one")
 
     def belongs(key: str) -> bool:
         parts = key.split("/", 4)
@@ -53,8 +57,10 @@ def totals(
 
     last = run(_last_values(settings, settings.topics.totals, belongs))
     rows = sorted(last.values(), key=lambda row: (row["start"], row["organization"], row.get("item", "")))
+    if not rows:
+        click.echo(printable(f"there are no totals of project {project!r} by the {window}"), err=True)
     if as_csv:
-        _print_csv([_flat(row) for row in rows])
+        click.echo(_csv(rows, by_item=items), nl=False)
         return
     columns = [
         "start",
@@ -67,7 +73,13 @@ def totals(
         *(name for name in ("cost", "margin") if any(name in row for row in rows)),
         "converted",
     ]
-    print_rows(rows if json else map(_short, rows), json=json, columns=columns)
+    _print_found(rows if json else list(map(_short, rows)), json=json, columns=columns)
+
+
+def _print_found(rows: Sequence[Row], *, json: bool, columns: Sequence[str]) -> None:
+    """Nothing, where nothing was found: a heading alone looks like an answer that was cut off."""
+    if rows:
+        print_rows(rows, json=json, columns=columns)
 
 
 def _short(row: Row) -> Row:
@@ -75,24 +87,27 @@ def _short(row: Row) -> Row:
     return row | {"converted": converted}
 
 
-def _flat(row: Row) -> Row:
-    """Every field with a name of its own: `due_CHF`, `converted_USD_net`, `quantities_input`."""
-    flat: Row = {}
+def _csv(rows: Sequence[Row], *, by_item: bool) -> str:
+    """Every field, `due_CHF` and `converted_USD_net` too: in the order of the record, alike for any rows."""
+    item = ["item"] if by_item else []
+    names = ["organization", "project", "window", "start", "end", *item, *MEMBERS, *OBJECTS, "revision", "as_of"]
+    places = {name: place for place, name in enumerate(names)}
+    table = [dict(_leaves(row)) for row in rows]
+    paths = {(name,) for name in names if name not in OBJECTS} | {path for leaves in table for path in leaves}
+    columns = sorted(paths, key=lambda path: (places.get(path[0], len(places)), path))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["_".join(path) for path in columns])
+    writer.writerows([leaves.get(path) for path in columns] for leaves in table)
+    return text.getvalue()
+
+
+def _leaves(row: Row, above: Path = ()) -> Iterator[tuple[Path, Any]]:
     for name, value in row.items():
         if isinstance(value, dict):
-            flat |= {f"{name}_{inner}": part for inner, part in _flat(value).items()}
+            yield from _leaves(value, (*above, name))
         else:
-            flat[name] = value
-    return flat
-
-
-def _print_csv(rows: list[Row]) -> None:
-    if not rows:
-        return
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+            yield (*above, name), value
 
 
 @click.group(cls=Group)
@@ -119,8 +134,10 @@ def parked_list(settings: Settings, json: bool) -> None:
     run(read_topic(settings, settings.topics.state, on_record=on_record))
     rows = [_parked_row(value, *at) for at, value in waiting.items()]
     rows.sort(key=lambda row: (row["since"], row["partition"], row["offset"]))
+    if not rows:
+        click.echo("no event is parked", err=True)
     columns = ["reason", "since", "organization", "project", "event", "detail"]
-    print_rows(rows, json=json, columns=columns)
+    _print_found(rows, json=json, columns=columns)
 
 
 def _parked_row(value: Row, partition: int, offset: int) -> Row:
@@ -150,8 +167,10 @@ def rejected_list(settings: Settings, json: bool) -> None:
     topic = settings.topics.rejected
     run(read_topic(settings, topic, on_record=lambda record: rows.append(_rejected_row(record))))
     rows.sort(key=lambda row: (row["at"], row["partition"], row["offset"]))
+    if not rows:
+        click.echo("no record is rejected", err=True)
     columns = ["reason", "at", "partition", "offset", "key", "size", "detail"]
-    print_rows(rows, json=json, columns=columns)
+    _print_found(rows, json=json, columns=columns)
 
 
 @rejected.command("show")

@@ -106,9 +106,9 @@ def test_totals_are_the_last_committed_of_each_key(settings: Settings) -> None:
         "2026-11-02T00:00:00Z  org           1       3         0        CHF=5    USD=5",
     ]
     assert show(settings, "totals", "p", "--csv").splitlines()[:2] == [
-        "organization,project,window,start,events,synapses,neurons,due_CHF,"
-        "converted_USD_list,converted_USD_net,converted_USD_due",
-        f"org,p,day,{one},1,3,0,1.5,2,2,1.5",
+        "organization,project,window,start,end,events,not_billable_events,events_without_cost,tokens,synapses,neurons,"
+        "due_CHF,converted_USD_due,converted_USD_list,converted_USD_net,revision,as_of",
+        f"org,p,day,{one},,1,,,,3,0,1.5,1.5,2,2,,",
     ]
 
 
