@@ -1,8 +1,9 @@
 """JSON Schemas (draft 2020-12) of every record on the topics, for producers, billing systems and their tests.
 
 Events, priced events and totals are written out from the contract as data; books and accounts are those of
-the models that read them. A schema says what a single value can: sums and identities are beyond it. What we
-write may gain fields within v1, so those schemas allow unknown ones; usage events do not.
+the models that read them. A schema says what a single value can: sums and identities are beyond it, and so are bytes
+that are more than characters, digits of a JSON number and the days of a month. What we write may gain fields within
+v1, so those schemas allow unknown ones; usage events do not.
 """
 
 from typing import Any
@@ -20,16 +21,25 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME: Schema = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
-_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 256}
-_LABEL: Schema = {"type": "string", "minLength": 1, "maxLength": 128}
+# As `not`: a pattern of what is allowed ends in `$`, which validators in Python match before a last line feed.
+_PRINTABLE: Schema = {"not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"}}
+_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 256, **_PRINTABLE}
+_LABEL: Schema = {"type": "string", "minLength": 1, "maxLength": 128, **_PRINTABLE}
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15}
-_TIME: Schema = {"type": "string", "format": "date-time"}
+# `format` is a comment to most validators, and allows leap seconds.
+_TIME: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "maxLength": 256,
+    "pattern": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+}
 _UTC: Schema = {"type": "string", "format": "date-time", "pattern": "Z$"}
 _CURRENCY: Schema = {"type": "string", "pattern": "^[A-Z]{3}$"}
 _QUANTITY: Schema = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": 10**15},
-        {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,15})(\.[0-9]+)?$"},
+        {"type": "string", "pattern": r"^((0|[1-9][0-9]{0,14})(\.[0-9]{1,18})?|10{15}(\.0{1,18})?)$"},
     ]
 }
 _DECIMAL: Schema = {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$"}
@@ -140,7 +150,7 @@ def _usage_of(name: str) -> Schema:
         "time": _TIME,
         "data": data,
     }
-    return _object(envelope, {"subject": _TEXT})
+    return _object(envelope, {"subject": {"anyOf": [_TEXT, {"type": "null"}]}})
 
 
 def priced_event() -> Schema:
