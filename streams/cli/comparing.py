@@ -12,7 +12,7 @@ from pricing.rating import Missing
 from pricing.sheet_diff import PERCENT_DIGITS, Comparison, Difference, called_as, compare, diff_sheets, of_provider
 from pricing.sheets import Sheet
 from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
-from streams.cli.finding import ALWAYS, any_sheet
+from streams.cli.finding import ALWAYS, any_sheet, refuse_unknown
 from streams.cli.publishing import QUANTITY, json_option
 from streams.settings import Settings
 
@@ -49,6 +49,11 @@ def compare_sheets(settings: Settings, /, old: str, new: str, only_prices: bool,
     before, after = _unnamed(any_sheet(settings, old, forms[0]), any_sheet(settings, new, forms[1]))
     is_one_source = (before.source and before.source.format) == (after.source and after.source.format)
     if providers[0] is not None and providers[1] is not None:
+        if providers[0] == providers[1]:
+            refuse_unknown(providers[0], f"{old} and {new}", [before, after])
+        else:
+            refuse_unknown(providers[0], old, [before])
+            refuse_unknown(providers[1], new, [after])
         before, after, is_one_source = of_provider(before, providers[0]), of_provider(after, providers[1]), False
     if not is_one_source:
         after = called_as(after, before)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pricing.importers import ImportOptions, format_of, read_any
 from pricing.sheets import Sheet
 from pricing.times import format_time
-from streams.cli.common import fail
+from streams.cli.common import fail, printable
 from streams.cli.progress import progress_bar
 from streams.cli.publishing import end_with_problems, fetched, now_ns, shelf
 from streams.settings import Settings
@@ -30,6 +30,14 @@ def any_sheet(settings: Settings, name: str, form: str | None = None) -> Sheet:
     if imported.sheet is None:
         end_with_problems(name, imported.problems)
     return imported.sheet
+
+
+def refuse_unknown(provider: str, where: str, sheets: Iterable[Sheet]) -> None:
+    """End the program where none of the sheets has a model of that provider alone."""
+    known = sorted({model.provider for sheet in sheets for model in sheet.models if model.provider is not None})
+    if provider not in known:
+        there = f"there is {', '.join(known)}" if known else "all models there are of any provider"
+        fail(printable(f"no provider {provider!r} in {where}; {there}"))
 
 
 def titled(sheet: Sheet) -> str:

@@ -14,7 +14,7 @@ from pricing.sheet_diff import diff_sheets
 from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
 from streams.cli.common import Command, fail, print_rows, printable, with_settings
-from streams.cli.finding import any_sheet, in_force, one_of, published, titled
+from streams.cli.finding import any_sheet, in_force, one_of, published, refuse_unknown, titled
 from streams.cli.publishing import json_option, shelf
 from streams.settings import Settings
 
@@ -59,16 +59,35 @@ def show(settings: Settings, /, name: str | None, version: str | None, place: st
     Anything else is a model of the published sheets that are in force, or with --sheet of that one.
     """
     if place is not None:
+        if version is not None:
+            raise click.UsageError(f"{version!r} is one argument too many: the sheet is that of --sheet, {place!r}")
         sheets, is_model = [any_sheet(settings, place, how["form"])], name is not None
     elif name is None:
         raise click.UsageError("give the ID of a sheet or a MODEL, or a --sheet")
     else:
+        _check_arguments(name, version, how["form"])
         sheets, is_model = _named(published(settings), name, version)
     if is_model:
         assert name is not None
         _show_models(_models(sheets, name, how["provider"]), json=how["json"])
     else:
-        _show_sheet(sheets[0], json=how["json"])
+        _show_sheet(_of_provider(sheets[0], how["provider"]), json=how["json"])
+
+
+def _check_arguments(name: str, version: str | None, form: str | None) -> None:
+    if version is not None and "@" in name:
+        raise click.UsageError(f"{name!r} has a version already: {version!r} is one argument too many")
+    if form is not None:
+        raise click.UsageError(f"--format {form} is that of a --sheet, and {name!r} is published")
+
+
+def _of_provider(sheet: Sheet, provider: str | None) -> Sheet:
+    if provider is None:
+        return sheet
+    refuse_unknown(provider, f"sheet {sheet.named}", [sheet])
+    return sheet.model_copy(
+        update={"models": tuple(each for each in sheet.models if each.provider in (None, provider))}
+    )
 
 
 def _named(found: list[Sheet], name: str, version: str | None) -> tuple[list[Sheet], bool]:

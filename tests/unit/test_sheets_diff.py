@@ -102,6 +102,30 @@ def test_two_sources_are_compared_by_their_names(files: dict[str, str]) -> None:
     assert lines[-1].endswith("; 1 only in the old one, 0 only in the new one")
 
 
+def test_a_provider_is_named_as_each_source_calls_it(files: dict[str, str]) -> None:
+    """Or once, where one of them has it: a provider that only the older one had is worth knowing."""
+    lines = diff(files["litellm"], files["litellm"], "--provider", "acme", "--provider", "other").stdout.splitlines()
+    assert lines[:2] == ["only in the old one: acme/gpt-x", "only in the new one: gpt-y"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names", "said"),
+    [
+        ("litellm", "portkey", ["nope"], "no provider 'nope' in {litellm} and {portkey}; there is acme, other"),
+        ("litellm", "litellm", ["nope", "acme"], "no provider 'nope' in {litellm}; there is acme, other"),
+        ("portkey", "litellm", ["any", "nope"], "no provider 'any' in {portkey}; all models there are of any provider"),
+        ("old", "new", ["s"], "no provider 's' in {old} and {new}; all models there are of any provider"),
+    ],
+)
+def test_a_provider_that_is_not_there_is_refused(
+    files: dict[str, str], old: str, new: str, names: list[str], said: str
+) -> None:
+    """With those that are: "no differences" would be no answer."""
+    result = diff(files[old], files[new], *(part for name in names for part in ("--provider", name)))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {said.format(**files)}\n"
+
+
 def test_a_source_is_no_different_from_itself(files: dict[str, str]) -> None:
     """A document has neither id nor start."""
     assert diff(files["litellm"], files["litellm"]).stdout == "no differences in 2 models\n"

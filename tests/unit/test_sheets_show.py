@@ -138,9 +138,28 @@ def test_a_whole_file_is_shown_without_a_model(place: str) -> None:
     assert parse_sheet(show("--sheet", place, "--json").stdout.encode()) == parse_sheet(json.dumps(SHEET).encode())
 
 
+def test_a_whole_file_may_be_shown_for_one_provider(place: str) -> None:
+    """Its models and those of any."""
+    lines = show("--sheet", place, "--provider", "azure").stdout.splitlines()
+    assert lines[1:4] == [
+        "provider  model  category  currency  input",
+        "azure     gpt-x  direct    USD       5",
+        "          bare   direct    EUR",
+    ]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
+        (("--sheet", "{place}", "--provider", "groq"), 1, "no provider 'groq' in sheet mine 7; there is azure, openai"),
+        (("--sheet", AITRONOS, "--provider", "groq"), 1, "all models there are of any provider"),
+        (("mine@v1", "v2"), 2, "'mine@v1' has a version already: 'v2' is one argument too many"),
+        (
+            ("gpt-x", "v1", "--sheet", "mine@v2"),
+            2,
+            "'v1' is one argument too many: the sheet is that of --sheet, 'mine@",
+        ),
+        (("mine", "--format", "litellm"), 2, "--format litellm is that of a --sheet, and 'mine' is published"),
         ((), 2, "give the ID of a sheet or a MODEL, or a --sheet"),
         (("gpt-y", "--sheet", "{place}"), 1, "no model 'gpt-y' on sheet mine 7; there is openai/gpt-x, azure/gpt-x"),
         (("zzz", "--sheet", "{place}"), 1, "Error: no model 'zzz' on sheet mine 7\n"),
