@@ -6,7 +6,9 @@ from typing import Any, BinaryIO
 import click
 
 from pricing.importers import IMPORTERS, OWN_FORMAT
+from pricing.money import plain
 from pricing.sheets import Sheet
+from pricing.surface_table import SURFACES
 from streams.cli.common import Command, fail, printable, with_offline_settings
 from streams.cli.publishing import IMAGE_PRICE, PAIR, RATE, TIME, end_with_problems, json_option, now_ns
 from streams.errors import Refused
@@ -26,6 +28,17 @@ class _Rate(click.ParamType):
         return found  # type: ignore[no-any-return]
 
 
+def _one_for_each_pair(
+    _context: click.Context, _param: click.Parameter, rates: tuple[tuple[str, Decimal], ...]
+) -> tuple[tuple[str, Decimal], ...]:
+    given: dict[str, Decimal] = {}
+    for pair, rate in rates:
+        if pair in given:
+            raise click.BadParameter(f"{pair} is given twice, as {plain(given[pair])} and as {plain(rate)}")
+        given[pair] = rate
+    return rates
+
+
 @click.command(cls=Command)
 @click.argument("event_file", type=click.File("rb"), metavar="EVENT-FILE")
 @click.option("--sheet", "place", required=True, metavar="FILE-or-URL", help="The price sheet.")
@@ -39,10 +52,21 @@ class _Rate(click.ParamType):
     "--image-price", type=IMAGE_PRICE, help="Price per 1M synapses of image operations, or model-input or model-output."
 )
 @click.option("--cost-sheet", metavar="FILE-or-URL", help="What the usage costs you: a sheet of any format.")
-@click.option("--fx", "rates", type=_Rate(), multiple=True, metavar="CHF/USD=RATE", help="A rate; repeatable.")
+@click.option(
+    "--fx",
+    "rates",
+    type=_Rate(),
+    multiple=True,
+    callback=_one_for_each_pair,
+    metavar="CHF/USD=RATE",
+    help="A rate; repeatable.",
+)
 @click.option("--tier", metavar="ID", help="The discount tier of every organization.")
 @click.option(
-    "--surface", metavar="NAME", help="EVENT-FILE has responses of this API, such as openai.chat_completions."
+    "--surface",
+    type=click.Choice([*SURFACES]),
+    metavar="NAME",
+    help="EVENT-FILE has responses of this API, such as openai.chat_completions.",
 )
 @click.option(
     "--provider", metavar="NAME", help="Who answered, as the sheet calls it [the surface's, where the sheet has it]."
@@ -70,6 +94,8 @@ def price(settings: Settings, /, event_file: BinaryIO, json: bool, **how: Any) -
         events = [_event(value, sheet, how) for value in split_events(event_file.read())]
     except Refused as refused:
         fail(str(refused))
+    if not events:
+        fail(f"there is no {'response' if how['surface'] else 'event'} in EVENT-FILE")
     outcomes = map(prices.outcome, events)
     writer = PricedWriter(settings.app)
     if json:

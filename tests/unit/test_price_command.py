@@ -220,6 +220,8 @@ def test_what_cannot_be_priced_is_explained() -> None:
     [
         (("--fx", "CHF=1"), 2, "'CHF' is not a pair of currencies"),
         (("--fx", "CHF/USD"), 2, "is not a plain decimal"),
+        (("--fx", "CHF/USD=2.0"), 2, "CHF/USD is given twice, as 1.1234 and as 2\n"),
+        (("--surface", "nope"), 2, "'nope' is not one of 'openai.chat_completions', "),
         (("--sheet", "/nowhere.json"), 1, "/nowhere.json cannot be read"),
         (("--sheet", __file__), 1, "problem: "),
         (("--tier", ""), 1, "cannot be the id of a tier"),
@@ -230,3 +232,15 @@ def test_wrong_arguments_are_one_line(options: tuple[str, ...], code: int, said:
     result = price(EVENT, *options)
     assert (result.exit_code, said in result.output) == (code, True), result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [((), "event"), (("--json",), "event"), (("--surface", "openai.chat_completions"), "response")],
+)
+@pytest.mark.parametrize("text", ["", " \n\n"])
+def test_a_file_without_an_event_is_said_to_have_none(text: str, options: tuple[str, ...], said: str) -> None:
+    """Nothing printed and exit code 0 would be a price of nothing."""
+    result = price(text, *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: there is no {said} in EVENT-FILE\n"
