@@ -389,7 +389,7 @@ def test_sheets_import_asks_for_endpoints_and_prints_the_sheet(fal: Fal) -> None
 def test_every_command_with_a_format_asks_as_fal_wants_it(fal: Fal, command: list[str]) -> None:
     """With its key, for the endpoints in the URL."""
     args = [f"{fal.url}?endpoint_id=a" if arg == "URL" else arg for arg in command]
-    found = CliRunner().invoke(main, args, env={"STREAM_PRICING_IMPORT_FAL_KEY": "f4l-k3y"})
+    found = CliRunner().invoke(main, args, env={"STREAM_PRICING_IMPORT_FAL_KEY": "f4l-k3y"}, input="{}")
     assert found.exit_code == 0, found.output
     (asked,) = fal.asked
     assert asked.endpoints == ["a"]
