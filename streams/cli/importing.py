@@ -28,8 +28,6 @@ from streams.settings import Settings
 
 _NUMBERS = re.compile(r"[0-9][0-9.,]*")
 
-verbose_option = click.option("--verbose", is_flag=True, help="List every skipped entry and warning, not one of each.")
-
 
 class Finding(NamedTuple):
     """A warning, or an entry that was skipped; of one `kind` are those that differ in nothing but where they are."""
@@ -71,7 +69,7 @@ class Finding(NamedTuple):
 )
 @retroactive_option
 @click.option("--publish", "wanted", is_flag=True, help="Publish it; otherwise it is printed.")
-@verbose_option
+@click.option("--verbose", is_flag=True, help="List every skipped entry and warning, not one of each.")
 @with_settings
 def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **how: Any) -> None:
     """Read a foreign price sheet; print it as a sheet, or publish it.
@@ -92,7 +90,9 @@ def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **h
     sheet = _with_terms(sheet, how["markup"], how["dated_snapshots"])
     findings = _findings(imported, sheet)
     _print_findings(findings, verbose=how["verbose"])
-    click.echo(f"{titled(sheet)}: {_contents(sheet)}{_counts(findings)}", err=True)
+    hidden = not how["verbose"] and len(findings) > sum(1 for _ in _grouped(findings))
+    hint = " (--verbose lists each)" if hidden else ""
+    click.echo(f"{titled(sheet)}: {_contents(sheet)}{_counts(findings)}{hint}", err=True)
     if wanted:
         publish_document(settings, sheet, retroactive=how["retroactive"])
     else:
@@ -159,9 +159,7 @@ def _counts(findings: Sequence[Finding]) -> str:
     skipped = sum(each.severity == "skipped" for each in findings)
     parts = [counted(skipped, "entry", "entries") + " skipped"] if skipped else []
     parts += [counted(len(findings) - skipped, "warning")] if len(findings) > skipped else []
-    hidden = len(findings) > sum(1 for _ in _grouped(findings))
-    hint = " (--verbose lists each)" if hidden else ""
-    return f"; {', '.join(parts)}{hint}" if parts else ""
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 @click.command("check", cls=Command)
@@ -172,18 +170,18 @@ def _counts(findings: Sequence[Finding]) -> str:
     type=click.Choice([*IMPORTERS, OWN_FORMAT]),
     help="The document's format; otherwise it is told from the document.",
 )
-@verbose_option
+@click.option("--verbose", "_verbose", is_flag=True, help="List each one by itself, which is the only form.")
 @json_option
 @with_settings
-def check_sheet(settings: Settings, place: str, form: str | None, verbose: bool, json: bool) -> None:
-    """List all problems and warnings of a document, and what it would skip. Exit code 1 where there is a problem."""
+def check_sheet(settings: Settings, place: str, form: str | None, _verbose: bool, json: bool) -> None:
+    """List each problem and warning of a document, and what it would skip. Exit code 1 where there is a problem."""
     with progress_bar() as step:
         document = fetched(place, settings, form, step=step)
         step("reading")
         imported = read_any(document.value, form, ImportOptions("checked", "checked", 0, location=document.location))
     findings = _findings(imported, imported.sheet)
     rows = [("problem", problem) for problem in imported.problems]
-    rows += [each[:2] for each in findings] if verbose or json else _grouped(findings)
+    rows += [(each.severity, each.text) for each in findings]
     if rows or json:
         print_rows(
             ({"severity": severity, "text": text} for severity, text in rows), json=json, columns=["severity", "text"]
