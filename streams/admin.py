@@ -5,6 +5,7 @@ asked about (`allow_auto_topic_creation`), and hides why a connection failed. Ev
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -26,7 +27,9 @@ from streams.errors import Refused
 from streams.kafka_errors import KNOWN, one_line
 from streams.rights import check_rights
 from streams.settings import Settings
-from streams.topics import BOOK_RECORD_BYTES_MAX, RECORD_BYTES, TopicFacts, TopicSpec, config_differences
+from streams.topics import TopicFacts, TopicSpec, config_differences, small_books, weaknesses
+
+log = logging.getLogger(__name__)
 
 _TOPIC_RESOURCE = 2
 _FETCH_API = 1
@@ -78,14 +81,17 @@ async def check_topics(settings: Settings) -> Findings:
     problems = _problems(settings, facts)
     warnings = ["the broker is older than Kafka 4.0, the first version this is made for"] if old else []
     in_order = [facts[name] for name in settings.topics.configs() if name in facts]
-    return Findings(problems, warnings + _weaknesses(in_order) + _small_books(facts.get(settings.topics.books)))
+    return Findings(problems, warnings + weaknesses(in_order) + small_books(facts.get(settings.topics.books)))
 
 
 async def verify_for_worker(settings: Settings) -> int:
     """The number of partitions of the data topics. Refused where a worker could not keep its promises."""
     async with _cluster(settings) as cluster:
-        partitions = _verified(settings, await cluster.describe(list(settings.topics.configs())))
+        facts = await cluster.describe(list(settings.topics.configs()))
+        partitions = _verified(settings, facts)
         await cluster.check_rights(settings, partitions)
+    for problem in _problems(settings, facts):
+        log.warning("%s", problem)
     return partitions
 
 
@@ -101,6 +107,9 @@ def _verified(settings: Settings, facts: Mapping[str, TopicFacts]) -> int:
             f"topic {topics.raw} has message.timestamp.type {stamped}, not LogAppendTime: a producer's clock "
             "would decide what is a duplicate or too late"
         )
+    for changelog in (topics.state, topics.totals):
+        if (policy := facts[changelog].configs.get("cleanup.policy")) != "compact":
+            raise Refused(f"topic {changelog} has cleanup.policy {policy}, not compact: state would be lost")
     return facts[topics.raw].partitions
 
 
@@ -131,27 +140,6 @@ def _differences(settings: Settings, spec: TopicSpec, found: TopicFacts) -> list
     if found.partitions != spec.partitions:
         phrases.insert(0, f"partitions is {found.partitions}, asked for is {spec.partitions}")
     return [f"topic {spec.name}: {phrase}" for phrase in phrases]
-
-
-def _weaknesses(facts: Sequence[TopicFacts]) -> list[str]:
-    single = [found.name for found in facts if found.replication_factor < 2]
-    alone = [found.name for found in facts if found.replication_factor >= 2 and found.in_sync_min < 2]
-    warnings = []
-    if single:
-        warnings.append(f"one replica, so what its broker loses is lost: {', '.join(single)}")
-    if alone:
-        warnings.append(f"min.insync.replicas under 2, so one replica may acknowledge: {', '.join(alone)}")
-    return warnings
-
-
-def _small_books(books: TopicFacts | None) -> list[str]:
-    limit = int(books.configs.get(RECORD_BYTES, "0")) if books else 0
-    if not (books and 0 < limit < BOOK_RECORD_BYTES_MAX):
-        return []
-    return [
-        f"topic {books.name}: {RECORD_BYTES} is {limit:,}, so that sheets of more, compressed, are refused; "
-        f"{BOOK_RECORD_BYTES_MAX} is enough for all"
-    ]
 
 
 async def partition_count(settings: Settings, topic: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from pricing.times import format_time
 from streams.admin import verify_for_worker
 from streams.errors import Refused
 from streams.http import serve
@@ -70,7 +71,10 @@ def _end_with(parent: int, worker: Worker) -> None:
 
 
 async def run_workers(arguments: list[str], http_port: int, processes: int) -> int:
-    """Run `processes` workers as child processes, HTTP on successive ports; ends when one ends or on a signal."""
+    """Run `processes` workers as child processes, HTTP on successive ports; ends when one ends or on a signal.
+
+    Raises Refused where one was killed: else each says itself why it ends.
+    """
     children = []
     for index in range(processes):
         port = str(http_port + index) if http_port else "0"
@@ -85,6 +89,9 @@ async def run_workers(arguments: list[str], http_port: int, processes: int) -> i
     codes = [task.result() for task in done]
     _pass_on(signal.SIGTERM, children)
     await asyncio.wait(ends)
+    for child in children:
+        if child.returncode == -signal.SIGKILL:
+            raise Refused(f"worker process {child.pid} was killed: the others have been stopped")
     return max((abs(code) for code in codes), default=0) and 1
 
 
@@ -97,7 +104,7 @@ def _pass_on(number: int, children: list[asyncio.subprocess.Process]) -> None:
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: Mapping[str, object] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "at": format_time(int(record.created * 1000) * 1_000_000),
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": os.getpid(),
@@ -115,11 +122,13 @@ def set_up_logging(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     if settings.log_level != "debug":
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
-        handler.addFilter(_with_error_in_line)
+        handler.addFilter(_for_operators)
 
 
-def _with_error_in_line(record: logging.LogRecord) -> bool:
-    """aiokafka has a traceback for every connection that breaks; what broke it is enough."""
+def _for_operators(record: logging.LogRecord) -> bool:
+    """aiokafka has a traceback for every connection that breaks: what broke it is enough; and one of its connections
+    that was being made when its task was cancelled is closed by whoever collects it.
+    """
     if record.name.startswith("aiokafka") and record.exc_info:
         record.msg, record.args, record.exc_info = f"{record.getMessage()}: {record.exc_info[1]!r}", (), None
-    return True
+    return not (record.name == "asyncio" and record.getMessage().startswith("Unclosed AIOKafka"))

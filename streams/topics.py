@@ -4,7 +4,7 @@ The numbers are those of section 1 of the contract. A topic that keeps a promise
 retention, smaller segments) keeps it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -177,3 +177,26 @@ def _keeps(key: str, wanted: str, actual: str) -> bool:
     if key in AT_MOST:
         return bool(actual) and float(actual) <= float(wanted)
     return False
+
+
+def weaknesses(facts: Sequence[TopicFacts]) -> list[str]:
+    """What makes topics lose what was acknowledged."""
+    single = [found.name for found in facts if found.replication_factor < 2]
+    alone = [found.name for found in facts if found.replication_factor >= 2 and found.in_sync_min < 2]
+    warnings = []
+    if single:
+        warnings.append(f"one replica, so what its broker loses is lost: {', '.join(single)}")
+    if alone:
+        warnings.append(f"min.insync.replicas under 2, so one replica may acknowledge: {', '.join(alone)}")
+    return warnings
+
+
+def small_books(books: TopicFacts | None) -> list[str]:
+    """Where the books have no room for the largest sheets."""
+    limit = int(books.configs.get(RECORD_BYTES, "0")) if books else 0
+    if not (books and 0 < limit < BOOK_RECORD_BYTES_MAX):
+        return []
+    return [
+        f"topic {books.name}: {RECORD_BYTES} is {limit:,}, so that sheets of more, compressed, are refused; "
+        f"{BOOK_RECORD_BYTES_MAX} is enough for all"
+    ]

@@ -107,7 +107,8 @@ class Worker:
     async def revoked(self) -> None:
         """Close every task; running commits may end, for at most half of the rebalance timeout."""
         self._joined = False
-        log.info("revoked: partitions %s", sorted(self._owners))
+        if self._owners:
+            log.info("revoked: partitions %s", sorted(self._owners))
         await self._close_tasks(self._settings.rebalance_timeout_ms / 2000)
 
     async def assigned(self, parts: set[TopicPartition]) -> None:

@@ -39,6 +39,10 @@ async def refused(worker: WorkerProcess) -> str:
     return lines[0].removeprefix("Error: ")
 
 
+async def _has_said(worker: WorkerProcess, text: str) -> bool:
+    return text in worker.text()
+
+
 @asynccontextmanager
 async def admin_of(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An operator's client."""
@@ -81,6 +85,23 @@ async def test_a_raw_topic_without_log_append_time_is_refused(kafka: str, prefix
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topics.raw, create_time)])
     line = await refused(WorkerProcess(settings))
     assert line.startswith(f"topic {settings.topics.raw} has message.timestamp.type CreateTime, not LogAppendTime")
+
+
+async def test_a_changelog_that_forgets_is_refused_and_what_else_differs_is_logged(kafka: str, prefix: str) -> None:
+    """Without the position a worker would begin anew."""
+    settings = settings_for(kafka, prefix)
+    await create_topics(settings, PARTITIONS)
+    short = {"retention.ms": "86400000", "message.timestamp.type": "LogAppendTime"}
+    forgetful = {"cleanup.policy": "delete"}
+    async with admin_of(settings) as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topics.raw, short)])
+    said = f"topic {settings.topics.raw}: retention.ms is 86400000, promised is at least 7776000000"
+    with workers(WorkerProcess(settings)) as [worker]:
+        await eventually(lambda: _has_said(worker, said))
+    async with admin_of(settings) as admin:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topics.state, forgetful)])
+    line = await refused(WorkerProcess(settings))
+    assert line.startswith(f"topic {settings.topics.state} has cleanup.policy delete, not compact")
 
 
 async def test_python_without_assertions_is_refused(kafka: str, prefix: str) -> None:

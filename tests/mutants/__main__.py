@@ -28,7 +28,7 @@ TIMEOUT_S = 300
 TESTS = [
     *(
         f"tests/unit/test_{name}.py"
-        for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen", "records")
+        for name in ("rules", "money", "accounts", "times", "exchange", "partitions", "seen", "records", "transactions")
     ),
     *(
         f"tests/unit/test_{name}.py"

@@ -256,7 +256,7 @@ RULES = [
     Mutant(
         "a cancellation that is nobody's is passed on",
         CLIENTS,
-        "        if is_cancelled():\n            raise\n",
+        "        if _cancellations() > before:\n            raise\n",
         "        raise\n",
         "A partition stands still because a reader of it has stopped badly.",
     ),
@@ -371,8 +371,8 @@ DEDUP = [
     Mutant(
         "small segments stay beside the full one",
         STATE,
-        "        records += [(_seen_key(day, n), None) for n in others if n != number]\n",
-        "",
+        "        return records + [(_seen_key(day, n), None) for n in others if n != number]\n",
+        "        return records\n",
         "Ids are filed twice, and the changelog is not what memory is.",
     ),
     Mutant(
@@ -383,18 +383,39 @@ DEDUP = [
         "A duplicate of a parked event is parked again, and both are priced.",
     ),
     Mutant(
-        "append time decides what is too late",
+        "append time alone decides what is too late",
         STEP,
-        "event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns",
-        "event.at < append_ms * MS_NS - self._lane.max_age_ns",
+        "            if event.at < self._known_since:",
+        "            if event.at < 0:",
         "A forwarded record that waited is accepted after its id has been forgotten.",
     ),
     Mutant(
         "the worker's clock decides what is too late",
         STEP,
-        "event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns",
+        "event.at < append_ms * MS_NS - self._lane.max_age_ns",
         "event.at < self._now_ms * MS_NS - self._lane.max_age_ns",
         "A backlog is rejected because the worker was down.",
+    ),
+    Mutant(
+        "stream time decides what is too late",
+        STEP,
+        "event.at < append_ms * MS_NS - self._lane.max_age_ns",
+        "event.at < self._stream_time_ms * MS_NS - self._lane.max_age_ns",
+        "A backlog is rejected because a forwarded record has moved stream time ahead of it.",
+    ),
+    Mutant(
+        "small segments without end",
+        STATE,
+        " and len(held.small) < SMALL_SEGMENTS_MAX:",
+        ":",
+        "Each transaction goes through all those of the day, and memory holds every id twice.",
+    ),
+    Mutant(
+        "new usage waits for all cures",
+        TASK,
+        "        raw, rekeyed, accounts = [queue[:most] for queue in self._queues.values()]\n",
+        "        raw, rekeyed, accounts = [[] if cures else queue[:most] for queue in self._queues.values()]\n",
+        "At each publication a partition stands still until all that is parked has been looked at.",
     ),
     Mutant(
         "misrouted records are taken as they come",
@@ -660,8 +681,8 @@ RESPONSES = [
     Mutant(
         "the first event's words",
         CODEC,
-        "key = (terms, data.model, data.priority)",
-        "key = terms",
+        "key = (data.model, data.priority)",
+        "key = None",
         "All events under one price are written with the name and the priority of the first.",
     ),
     Mutant(
@@ -691,7 +712,7 @@ PARKED = [
     Mutant(
         "no release",
         STEP,
-        "        self._releases.append(letters.released(parked, arrival.origin, self._now_ms))\n",
+        "        self._releases.append(letters.released(parked, arrival, self._now_ms))\n",
         "",
         "Nobody sees that a parked event has been priced.",
     ),

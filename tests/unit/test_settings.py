@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from pricing.totals import DAY_NS, HOUR_NS
 from streams.children import as_options, given_settings
 from streams.errors import Refused
+from streams.expiry import KEPT_DAYS, known_since
 from streams.settings import SECRETS, Settings, load_settings
 
 SASL = {
@@ -78,7 +80,7 @@ def test_sheets_are_json_in_a_variable() -> None:
         ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "a:1,::1"}, "should be host:port, or several with commas between"),
         ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "a:1,b:99999"}, "SERVERS='a:1,b:99999': should .* port from 1 to 65535"),
         ({"STREAM_PRICING_BOOTSTRAP_SERVERS": "localhost:0"}, "SERVERS='localhost:0': should .* port from 1 to 65535"),
-        ({"STREAM_PRICING_MAX_AGE_DAYS": "61"}, "STREAM_PRICING_MAX_AGE_DAYS='61': .* less than or equal to 60"),
+        ({"STREAM_PRICING_MAX_AGE_DAYS": "60"}, "STREAM_PRICING_MAX_AGE_DAYS='60': .* less than or equal to 59"),
         ({"STREAM_PRICING_TOPIC_PREFIX": "a/b"}, "STREAM_PRICING_TOPIC_PREFIX='a/b': "),
         ({"STREAM_PRICING_APP": ""}, "STREAM_PRICING_APP='': "),
         ({"STREAM_PRICING_SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_SSL needs sasl_username and sasl_password"),
@@ -215,3 +217,12 @@ def test_tls_files_that_cannot_be_used_are_named() -> None:
     """A missing authority file is one line."""
     with pytest.raises(Refused, match="the TLS files /nowhere cannot be used"):
         Settings(security_protocol="SSL", ssl_cafile=Path("/nowhere")).client_options()
+
+
+@pytest.mark.parametrize("of_the_day", [0, HOUR_NS, DAY_NS - 1])
+def test_the_oldest_usage_that_may_be_accepted_has_its_hour_still(of_the_day: int) -> None:
+    """A total that has got its tombstone would begin anew."""
+    longest = Settings(max_age_days=59).max_age_days  # 60 is refused
+    now = 20_000 * DAY_NS + of_the_day
+    oldest = known_since(now, longest * DAY_NS) * DAY_NS
+    assert oldest + HOUR_NS + KEPT_DAYS["hour"] * DAY_NS > now
