@@ -1,5 +1,6 @@
 """Fetches a foreign document from a file or over HTTP(S): its bytes, and its origin without secrets."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,10 +58,12 @@ def _read_file(place: str) -> Fetched:
     path = Path(place)
     try:
         with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            refuse_large(size_bytes, limits.SIZE_BYTES_MAX, f"{place}, {size_bytes:,} bytes,")
             value = file.read(limits.SIZE_BYTES_MAX + 1)
     except OSError as error:
         raise Refused(f"{place} cannot be read: {error.strerror}") from None
-    refuse_large(len(value), limits.SIZE_BYTES_MAX, place)
+    refuse_large(len(value), limits.SIZE_BYTES_MAX, place)  # a pipe's size is known only now
     # A name may have bytes that are no text, which JSON cannot carry.
     return Fetched(value, path.name.encode(errors="replace").decode())
 

@@ -6,10 +6,13 @@ clients do not come back together. Everything else that is no 200 ends it with o
 
 import ipaddress
 import json
+import socket
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 from pydantic import SecretStr
@@ -65,6 +68,9 @@ class Site:
         self._progress = progress
         self._until = patience.now() + patience.total_s
         self._bytes_left = limits.SIZE_BYTES_MAX
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(max(0, patience.total_s), self._hang_up)
+        self._timer.daemon = True
         self._client = httpx.Client(
             timeout=httpx.Timeout(patience.silence_s, connect=min(10.0, patience.silence_s)),
             # A proxy for the machine itself would only see the secret.
@@ -73,18 +79,20 @@ class Site:
         )
 
     def __enter__(self) -> Self:
+        self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._timer.cancel()
         self._client.close()
 
     def get(self, url: httpx.URL) -> bytes:
         """The body of the answer 200. Raises Refused."""
         for tried in range(1, self._patience.tries + 1):
             try:
-                with self._client.stream("GET", url) as response:
+                with self._client.stream("GET", url, extensions={"trace": self._on_step}) as response:
                     if not _is_busy(response):
                         self._check_status(response)
                         return self._body(response)
@@ -92,10 +100,32 @@ class Site:
             except httpx.TimeoutException:
                 raise Refused(f"{self.location} did not answer in time") from None
             except httpx.HTTPError as error:
+                self._refuse_late()
                 raise Refused(f"{self.location} cannot be fetched: {error}") from None
             if tried < self._patience.tries:
                 self._wait(status, asked_s, tried)
         raise Refused(f"{self.location} answered {status}, {self._patience.tries} times in a row")
+
+    def _on_step(self, step: str, info: Mapping[str, Any]) -> None:
+        """Told by the client of each step of a request: keeps the connections that it makes."""
+        if step.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
+            if self._is_late():
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Ends every read at once. The client's own limit is one of silence: a byte now and then, in the headers even
+        before anything is returned to us, could keep it reading for ever."""
+        for each in self._sockets:
+            with suppress(OSError):  # it is closed already
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    def _is_late(self) -> bool:
+        return self._patience.now() > self._until
+
+    def _refuse_late(self) -> None:
+        if self._is_late():
+            raise Refused(f"{self.location} took longer than {self._patience.total_s:g} s")
 
     def _wait(self, status: str, asked_s: float | None, tried: int) -> None:
         backoff_s = self._patience.backoff_s * 2 ** (tried - 1) * (0.5 + self._patience.jitter())
@@ -130,12 +160,15 @@ class Site:
         value = bytearray()
         promised = response.headers.get("content-length", "")
         total = int(promised) if promised.isascii() and promised.isdigit() else None
+        if total is not None:
+            refuse_large(total, self._bytes_left, f"{self.location}, {total:,} bytes,")
         for chunk in response.iter_bytes():
             value += chunk
             self._progress(len(value), total)
             refuse_large(len(value), self._bytes_left, self.location)
-            if self._patience.now() > self._until:
-                raise Refused(f"{self.location} took longer than {self._patience.total_s:g} s")
+            self._refuse_late()
+        # An answer of no promised length ends where we hung up.
+        self._refuse_late()
         self._bytes_left -= len(value)
         return bytes(value)
 

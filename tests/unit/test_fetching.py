@@ -1,6 +1,9 @@
 """Fetching a document: from a file, and from a web server that may be anything."""
 
+import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,9 +128,56 @@ def test_what_is_too_large_or_too_slow_is_not_read_on(
     path = tmp_path / "sheet.json"
     path.write_bytes(b"[1]")
     monkeypatch.setattr(limits, "SIZE_BYTES_MAX", 1)
-    for place in (str(path), f"{server}/open"):
-        with pytest.raises(Refused, match="has more than"):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=[b"[1]"]).start()
+    for place, size in (
+        (str(path), ", 3 bytes,"),
+        (str(pipe), ""),
+        (f"{server}/open?long", ", 2 bytes,"),
+        (f"{server}/open", ""),
+    ):
+        with pytest.raises(Refused) as refused:
             fetch(place, ANONYMOUS)
+        assert str(refused.value) == f"{place.partition('?')[0]}{size} has more than 0 MiB"
     monkeypatch.setattr(limits, "SIZE_BYTES_MAX", 100)
     with pytest.raises(Refused, match="took longer than -1 s"):
         fetch(f"{server}/open", ANONYMOUS, patience=Patience(total_s=-1))
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (HEAD, b"x"),
+        (HEAD + b"content-length: 1000\r\n\r\n", b" "),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (HEAD + b"\r\n{}", b" "),
+        (HEAD + b"\r\n{}", b""),
+    ],
+    ids=["headers", "body", "chunks", "a body of no length", "a body of no length and no end"],
+)
+def test_who_drips_is_not_read_for_ever(first: bytes, then: bytes) -> None:
+    """Each byte comes before the silence is too long, and all of them take too long; half a body is none."""
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(first)
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                try:
+                    connection.sendall(then)
+                except OSError:
+                    return
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=[listening], daemon=True).start()
+        port = listening.getsockname()[1]
+        started = time.monotonic()
+        with pytest.raises(Refused, match=r"/ took longer than 0\.3 s$"):
+            fetch(f"http://127.0.0.1:{port}/", ANONYMOUS, patience=Patience(silence_s=10, total_s=0.3))
+        assert time.monotonic() - started < 2
