@@ -4,9 +4,10 @@ Nothing here reads the clock. A record counts when its broker has acknowledged i
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError
 
@@ -76,29 +77,54 @@ async def publish(settings: Settings, new: Publication, now: int) -> bool:
     return is_published((await read_shelf(settings)).book, new)
 
 
-async def publish_accounts(settings: Settings, accounts: Sequence[Account]) -> None:
-    """Publish the accounts in their order, keyed by organization, by Kafka's default partitioner."""
+async def publish_accounts(settings: Settings, accounts: Sequence[Account]) -> list[Account]:
+    """Publish the accounts in their order, keyed by organization, by Kafka's default partitioner; those that were new.
+
+    Raises InvalidDocument where workers would ignore the greatest version of an organization: what is published is
+    later, or says otherwise.
+    """
     await partition_count(settings, settings.topics.accounts)
-    records = [(account.organization, account_bytes(account)) for account in accounts]
-    await _send(settings, settings.topics.accounts, records)
+    known = await find_accounts(settings, {account.organization for account in accounts})
+    greatest = {account.organization: account for account in sorted(accounts, key=lambda each: each.version)}
+    if problems := [problem for name in known if (problem := _contradiction(greatest[name], known[name]))]:
+        raise InvalidDocument("accounts", problems)
+    versions = {name: account.version for name, account in known.items()}
+    new = [account for account in accounts if account.version > versions.get(account.organization, -1)]
+    await _send(settings, settings.topics.accounts, [(account.organization, account_bytes(account)) for account in new])
+    return new
 
 
-async def find_account(settings: Settings, organization: str) -> Account | None:
-    """What counts of an organization: of its valid records the one with the greatest version."""
-    key = organization.encode()
-    found: Account | None = None
+def _contradiction(new: Account, known: Account) -> str:
+    if new.version < known.version:
+        return f"{new.organization}: version {new.version} is not after version {known.version}, which is published"
+    if new.version == known.version and new != known:
+        published, given = account_bytes(known).decode(), account_bytes(new).decode()
+        return f"{new.organization}: published is {published}, and not {given}"
+    return ""
+
+
+class _Organization(msgspec.Struct):
+    organization: str
+
+
+_ORGANIZATION = msgspec.json.Decoder(_Organization)
+
+
+async def find_accounts(settings: Settings, organizations: Collection[str]) -> dict[str, Account]:
+    """What counts of these organizations: of the valid records of each the one with the greatest version."""
+    found: dict[str, Account] = {}
 
     def note(record: ConsumerRecord) -> None:
-        nonlocal found
-        # Reading every account of a large topic would take minutes.
-        if record.value is None or key not in record.value:
-            return
         try:
+            # Reading every account of a large topic would take minutes.
+            if _ORGANIZATION.decode(record.value or b"").organization not in organizations:
+                return
             account = parse_account(record.value)
-        except InvalidDocument:
+        except (msgspec.DecodeError, UnicodeDecodeError, InvalidDocument):
             return
-        if account.organization == organization and (found is None or account.version > found.version):
-            found = account
+        known = found.get(account.organization)
+        if known is None or account.version > known.version:
+            found[account.organization] = account
 
     await read_topic(settings, settings.topics.accounts, on_record=note)
     return found

@@ -6,8 +6,9 @@ import click
 
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.errors import InvalidDocument
+from pricing.sheets import Sheet
 from pricing.times import format_time
-from streams.cli.common import Group, fail, print_rows, run, with_settings
+from streams.cli.common import Group, counted, fail, print_rows, run, with_settings
 from streams.cli.publishing import end_with_problems, json_option
 from streams.settings import Settings
 
@@ -22,11 +23,21 @@ def accounts() -> None:
 @with_settings
 def apply_accounts(settings: Settings, file: Path) -> None:
     """Publish the accounts of a JSON Lines file: none is sent where one has a problem."""
-    from streams.bookshelf import publish_accounts
+    from streams.bookshelf import publish_accounts, read_shelf
 
     found = _read_accounts(file)
-    run(publish_accounts(settings, found))
-    click.echo(f"published {len(found)} accounts")
+    try:
+        new = run(publish_accounts(settings, found))
+    except InvalidDocument as invalid:
+        end_with_problems(str(file), invalid.problems)
+    known = f"; {len(found) - len(new)} of {len(found)} are published already" if len(new) < len(found) else ""
+    click.echo(f"published {counted(len(new), 'account')}{known}")
+    default = settings.sheets["*"]
+    sheets = [each for each in run(read_shelf(settings)).book if isinstance(each, Sheet) and each.id == default]
+    tiers = {tier for sheet in sheets for tier in sheet.tiers}
+    for account in new:
+        for tier in sorted({each.tier for each in account.tiers if each.tier} - tiers):
+            click.echo(f"warning: {account.organization}: no version of sheet {default} has the tier {tier}", err=True)
 
 
 @accounts.command("show")
@@ -35,9 +46,9 @@ def apply_accounts(settings: Settings, file: Path) -> None:
 @with_settings
 def show_account(settings: Settings, organization: str, json: bool) -> None:
     """Show what is known of an organization."""
-    from streams.bookshelf import find_account
+    from streams.bookshelf import find_accounts
 
-    account = run(find_account(settings, organization))
+    account = run(find_accounts(settings, [organization])).get(organization)
     if account is None:
         fail(f"no account of {organization!r} is published")
     if json:

@@ -245,6 +245,29 @@ def test_accounts_are_applied_and_shown(run: Run, settings: Settings) -> None:
     assert run("accounts", "show", "org_alpine").exit_code == 1
 
 
+def test_accounts_that_workers_would_ignore_are_refused(run: Run, settings: Settings, tmp_path: Path) -> None:
+    """A lower version, and the same with other content; what is published already is no problem."""
+    path = tmp_path / "accounts.jsonl"
+    first = '{"organization": "a", "version": 2}\n{"organization": "b", "version": 1}\n'
+    path.write_text(first)
+    assert run("accounts", "apply", str(path)).stdout == "published 2 accounts\n"
+    again = run("accounts", "apply", str(path))
+    assert again.stdout == "published 0 accounts; 2 of 2 are published already\n"
+    tier = '"tiers": [{"tier": "gold", "from": "2026-01-01T00:00:00Z"}]'
+    path.write_text(f'{{"organization": "a", "version": 1}}\n{{"organization": "b", "version": 1, {tier}}}\n')
+    refused = run("accounts", "apply", str(path))
+    assert refused.exit_code == 1
+    lower, other, last = refused.stderr.splitlines()
+    assert lower == "problem: a: version 1 is not after version 2, which is published"
+    assert other.startswith("problem: b: published is {") and "gold" in other
+    assert last == f"Error: {path} has 2 problems"
+    path.write_text(f'{first}{{"organization": "b", "version": 2, {tier}}}\n')
+    more = run("accounts", "apply", str(path))
+    assert more.stdout == "published 1 account; 2 of 3 are published already\n"
+    assert more.stderr == "warning: b: no version of sheet aitronos has the tier gold\n"
+    assert len(records(settings, settings.topics.accounts)) == 3
+
+
 def test_the_greatest_version_of_an_account_is_shown(run: Run, settings: Settings, tmp_path: Path) -> None:
     """Later records with lower versions, tombstones and garbage do not count."""
     path = tmp_path / "accounts.jsonl"
