@@ -1,6 +1,10 @@
 """The command line. A command's module is imported when it is called, so that `--help` is quick."""
 
+import errno
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +38,22 @@ def _print_version(context: click.Context, _param: click.Parameter, wanted: bool
         context.exit()
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(LazyGroup):
+    """The whole program: here ends what any of it could not write."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            # Python would write what is left in the buffer at the end, and fail with a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Program, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with settings.")
 @click.option(
     "--version",
