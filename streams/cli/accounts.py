@@ -6,7 +6,6 @@ import click
 
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.errors import InvalidDocument
-from pricing.sheets import Sheet
 from pricing.times import format_time
 from streams.cli.common import Group, counted, fail, print_rows, run, with_settings
 from streams.cli.publishing import end_with_problems, json_option
@@ -33,8 +32,8 @@ def apply_accounts(settings: Settings, file: Path) -> None:
     known = f"; {len(found) - len(new)} of {len(found)} are published already" if len(new) < len(found) else ""
     click.echo(f"published {counted(len(new), 'account')}{known}")
     default = settings.sheets["*"]
-    sheets = [each for each in run(read_shelf(settings)).book if isinstance(each, Sheet) and each.id == default]
-    tiers = {tier for sheet in sheets for tier in sheet.tiers}
+    sheets = [each.sheet for each in run(read_shelf(settings)).book]
+    tiers = {tier for sheet in sheets if sheet is not None and sheet.id == default for tier in sheet.tiers}
     for account in new:
         for tier in sorted({each.tier for each in account.tiers if each.tier} - tiers):
             click.echo(f"warning: {account.organization}: no version of sheet {default} has the tier {tier}", err=True)

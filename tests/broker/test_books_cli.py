@@ -266,6 +266,9 @@ def test_accounts_that_workers_would_ignore_are_refused(run: Run, settings: Sett
     assert more.stdout == "published 1 account; 2 of 3 are published already\n"
     assert more.stderr == "warning: b: no version of sheet aitronos has the tier gold\n"
     assert len(records(settings, settings.topics.accounts)) == 3
+    assert run(*import_args("1", FROM), "--publish").exit_code == 0
+    path.write_text(f'{{"organization": "c", "version": 1, {tier.replace("gold", "tier_standard")}}}')
+    assert run("accounts", "apply", str(path)).stderr == ""
 
 
 def test_the_greatest_version_of_an_account_is_shown(run: Run, settings: Settings, tmp_path: Path) -> None:
