@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
+from typing import Protocol
 
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -27,6 +28,12 @@ from .loop import Worker, current_loop
 from .transactions import Transactions
 
 Fetched = tuple[list[Record], int] | OffsetOutOfRangeError
+
+
+class Breakable(Protocol):
+    """A connection."""
+
+    def break_connection(self) -> None: ...
 
 
 class SimBroker:
@@ -54,6 +61,7 @@ class SimBroker:
         self.forgets_markers = False
         """Whether a restart loses the markers that are on their way."""
         self.incarnation = 0
+        self.wires: list[Breakable] = []
         self._up_at = 0.0
         self._logs: dict[TopicPartition, PartitionLog] = {}
         self._latency_ms = latency_ms
@@ -125,6 +133,8 @@ class SimBroker:
         self._up_at = max(self._up_at, self.loop.time() + down_ms / 1000)
         for group in self.groups.values():
             self.loop.later(down_ms / 1000, group.renew)
+        for wire in self.wires:
+            wire.break_connection()
         for parked in list(self._parked):
             if not parked.done():
                 parked.set_exception(KafkaConnectionError("the broker restarted"))

@@ -42,10 +42,6 @@ class SimProducer(AIOKafkaProducer):
         self.client = self._sender.client = wire
         self._metadata = self._message_accumulator._cluster = wire.cluster
 
-    @property
-    def is_cut_off(self) -> bool:
-        return self.client.is_cut_off
-
     def __del__(self) -> None:
         """A killed worker closes nothing: no ResourceWarning."""
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.errors import Refused
+from streams.session import Producer
 from streams.settings import Settings
 from streams.worker import Worker
 from tests.simulation import (
     ClientSettings,
     SimClients,
+    SimProducer,
 )
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+
+class HostProducer(SimProducer, Producer):
+    """A worker's: it watches its connection to the simulated broker."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._watch_connections()
+
+
+class HostClients(SimClients):
+    """A worker's."""
+
+    def producer(self, transactional_id: str) -> HostProducer:
+        return HostProducer(self._wire(), transactional_id, self.settings)
 
 
 class Host:
@@ -35,7 +52,7 @@ class Host:
     async def _live(self) -> None:
         while not self._leaving:
             self._number += 1
-            clients = self.clients = SimClients(
+            clients = self.clients = HostClients(
                 self._world.broker, f"{self.name}.{self._number}", self._client_settings()
             )
             task = clients.spawn(self._work(clients))

@@ -2,8 +2,8 @@
 
 `Wire.call` carries every operation and is where the faults strike. `Wire.send` takes the requests of
 aiokafka's producer, so that its real sender, state machine and accumulator run on it unchanged; errors of
-the broker come back to it as error codes, as on the real wire. All operations of a client share a connection:
-`is_cut_off` once it has broken. Not simulated: metadata that ages or has no leader, throttling, authorization.
+the broker come back to it as error codes, as on the real wire. All operations of a client share a connection.
+Not simulated: metadata that ages or has no leader, throttling, authorization.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from aiokafka.conn import CloseReason
 from aiokafka.errors import (
     BrokerResponseError,
     KafkaConnectionError,
@@ -44,13 +45,14 @@ class Wire:
         self._request_timeout_s = request_timeout_ms / 1000
         self._requests = ProducerRequests(broker)
         self._topics_known: set[str] = set()
-        self._connected_to: int | None = None
-        self._has_broken = False
+        self._is_connected = False
+        broker.wires.append(self)
 
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether a connection has broken, used or not."""
-        return self._has_broken or self._connected_to not in (None, self._broker.incarnation)
+    def break_connection(self) -> None:
+        """What the broker does to all of them when it goes away."""
+        if self._is_connected:
+            self._is_connected = False
+            self._on_connection_closed(None, CloseReason.CONNECTION_BROKEN)
 
     async def call(self, op: str, detail: object, effect: Callable[[], Any]) -> Any:
         """Carry an operation to the broker, run `effect` there, bring back its result, or what the fault
@@ -63,7 +65,7 @@ class Wire:
         try:
             return await self._carry(op, effect, kind, ms)
         except (KafkaConnectionError, RequestTimedOutError):
-            self._has_broken = True
+            self.break_connection()
             raise
 
     async def _carry(self, op: str, effect: Callable[[], Any], kind: Kind, ms: float) -> Any:
@@ -73,8 +75,7 @@ class Wire:
         if kind is Kind.TIMEOUT:
             await asyncio.sleep(self._request_timeout_s)
             raise RequestTimedOutError(op)
-        if self._connected_to is None:
-            self._connected_to = self._broker.incarnation
+        self._is_connected = True
         answer: asyncio.Future[Any] = self._loop.create_future()
         delay = self._broker.draw_latency_s() + (ms / 1000 if kind in (Kind.DELAY, Kind.KILL_AFTER) else 0.0)
         self._loop.later(delay, self._arrive, effect, answer, kind, ms, self._broker.incarnation)
@@ -165,18 +166,17 @@ class Wire:
     async def close(self) -> None:
         """Connections hold nothing here."""
 
+    def _on_connection_closed(self, connection: object, reason: CloseReason | None) -> None:
+        """For whoever watches."""
+
     async def ready(self, node_id: int, *, group: object = None) -> bool:
         return not self._broker.is_down
 
     async def coordinator_lookup(self, coordinator_type: object, key: str) -> int:
-        if self.is_cut_off:
-            raise ConnectionError("a connection to the broker has broken")
         await self.call("find_coordinator", key, lambda: None)
         return NODE
 
     async def send(self, node_id: int, request: Any, *, group: object = None) -> Any:
-        if self.is_cut_off:
-            raise ConnectionError("a connection to the broker has broken")
         op, handle = self._requests.find(request)
         return await self.call(op, describe(request), lambda: handle(request))
 
