@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,6 +24,8 @@ from streams.settings import Settings
 _POLL_S = 0.02
 _STALLED_S = 60.0  # nothing takes so long that goes on
 _TICK_S = 0.01
+_STAT = Path("/proc/stat")
+_STEAL = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,18 @@ class LatencyProbe:
             for batch in self._appended[warm:]
             for offset in range(batch.offset, batch.offset + batch.count)
         )
+
+
+def stolen_percentage(before: Sequence[int], after: Sequence[int]) -> float:
+    """What the host of a virtual machine took of its CPU time between two `cpu_ticks`."""
+    spent = [end - start for start, end in zip(before, after, strict=True)]
+    return 100 * spent[_STEAL] / max(1, sum(spent))
+
+
+def cpu_ticks() -> list[int]:
+    """The machine's CPU time by its use, in ticks since it started (proc_stat(5): user, nice, system, idle, …)."""
+    with _STAT.open() as opened:
+        return [int(ticks) for ticks in opened.readline().split()[1:9]]  # the last two are in the first
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float:

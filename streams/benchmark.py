@@ -17,7 +17,7 @@ from typing import Any
 
 from streams.admin import create_topics
 from streams.bench_load import accounts, preload
-from streams.bench_measure import LatencyProbe, Run, percentile, run_through
+from streams.bench_measure import LatencyProbe, Run, cpu_ticks, percentile, run_through, stolen_percentage
 from streams.children import Child, WorkerChild, given_settings
 from streams.embedded_kafka import EmbeddedKafka
 from streams.errors import Refused
@@ -50,14 +50,17 @@ Figures = dict[str, Any]
 
 def bench(settings: Settings, plan: Plan, parts: tuple[str, ...]) -> Figures:
     """Measure; the figures by name. Raises Refused."""
-    figures: Figures = {"events": plan.events, "partitions": plan.partitions}
+    stolen: dict[str, float] = {}
+    figures: Figures = {"events": plan.events, "partitions": plan.partitions, "stolen_percentage": stolen}
     broker = EmbeddedKafka(java_options=_JAVA_OPTIONS, config=_BROKER)
     with trial(settings, "bench", broker) as cluster:
         for name, measure in PARTS.items():
             if name in parts:
                 _say(f"{name} …")
                 mine = cluster.model_copy(update={"topic_prefix": f"{cluster.topic_prefix}{name}."})
+                before = cpu_ticks()
                 figures |= measure(mine, plan)
+                stolen[name] = _rounded(stolen_percentage(before, cpu_ticks()))
     if "two_processes_events_per_s" in figures and "events_per_s" in figures:
         figures["processes_ratio"] = _rounded(figures["two_processes_events_per_s"] / figures["events_per_s"])
     return figures
@@ -204,4 +207,5 @@ _TEXTS = {
     "restore_start_to_ready_s": ("  from the start of the process to ready", "s"),
     "restore_peak_rss_mib": ("  peak memory of the process that restored", "MiB"),
     "peak_rss_mib_at_restore_ids": ("  peak memory of the process that priced them (under 300)", "MiB"),
+    "stolen_percentage": ("CPU time that the host took away, part by part", "%"),
 }

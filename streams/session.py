@@ -33,6 +33,7 @@ from streams.settings import Settings
 from streams.state import State
 
 BATCH_BYTES_MAX = 900_000
+IDLE_MAX_MS = 180_000  # before brokers and what stands before them close a connection, which would end its session
 _MARKERS_S = 0.02
 
 # Whether a transaction in this state is committed once `start()` has returned; in others nothing is known of it.
@@ -78,6 +79,7 @@ class KafkaClients(KafkaReaders):
             transaction_timeout_ms=self.settings.transaction_timeout_ms,
             acks="all",
             max_batch_size=BATCH_BYTES_MAX,
+            connections_max_idle_ms=IDLE_MAX_MS,
         )
 
 
