@@ -96,11 +96,6 @@ def parse_publication(key: bytes | None, value: bytes | None) -> Publication:
     return publication
 
 
-def parse_record(key: bytes | None, value: bytes | None) -> Sheet | FxRate:
-    """The sheet or rate in a record of the book. Raises InvalidDocument."""
-    return parse_publication(key, value).document
-
-
 def first_of_each(publications: Iterable[Publication]) -> list[Publication]:
     """The publications that count, in their order: of those with the same key the first."""
     counting: dict[str, Publication] = {}

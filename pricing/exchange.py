@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from pricing.documents import Document, Instant, PositivePrice, document_bytes, parse_document
+from pricing.documents import Document, Instant, PositivePrice, parse_document
 
 FX_BYTES_MAX = 4096
 
@@ -52,8 +52,3 @@ class FxRate(Document):
 def parse_fx(value: bytes) -> FxRate:
     """The rate in `{"pair", "rate", "from"}`. Raises InvalidDocument with every problem."""
     return parse_document(FxRate, value, name="fx rate", bytes_max=FX_BYTES_MAX)
-
-
-def fx_bytes(rate: FxRate) -> bytes:
-    """The one JSON text of a rate."""
-    return document_bytes(rate)

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROW_BYTES = 32
-FINGERPRINT_BYTES = 16
-CONTENT_BYTES = 8
 
 _U64 = np.dtype("<u8")
 _LOAD_MAX = 0.6

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from click.testing import CliRunner, Result
 
 from pricing.accounts import parse_account
-from pricing.book_records import parse_record
+from pricing.book_records import parse_publication
 from pricing.sheets import Sheet, parse_sheet
 from streams.admin import create_topics
 from streams.cli import main
@@ -97,7 +97,7 @@ def test_a_sheet_is_imported_published_listed_and_shown(run: Run, settings: Sett
     assert (published.exit_code, published.stdout) == (0, "published sheet aitronos@1\n")
     (record,) = records(settings, settings.topics.books)
     assert record.key == b"sheet/aitronos/1"
-    assert parse_record(record.key, record.value) == parse_sheet(printed.stdout.encode())
+    assert parse_publication(record.key, record.value).document == parse_sheet(printed.stdout.encode())
     value = json.loads(record.value)
     assert (value["kind"], value["retroactive"], value["sheet"]["id"]) == ("sheet", False, "aitronos")
     (row,) = rows(run("sheets", "list", "--json"))
@@ -226,7 +226,7 @@ def test_a_large_sheet_is_published(run: Run, settings: Settings, tmp_path: Path
     path.write_text(json.dumps(document))
     assert run(*import_args("1", FROM, str(path)), "--publish").exit_code == 0
     (record,) = records(settings, settings.topics.books)
-    sheet = parse_record(record.key, record.value)
+    sheet = parse_publication(record.key, record.value).document
     assert isinstance(sheet, Sheet)
     assert len(sheet.models) == 10_000
 

@@ -20,7 +20,7 @@ READ_A_BOOK = """
 import sys, time
 from pathlib import Path
 from pricing.book import Book, Policy
-from pricing.book_records import parse_record
+from pricing.book_records import parse_publication
 from pricing.events import ModelUsage
 from pricing.money import exact
 from pricing.rating import rates_for
@@ -32,7 +32,7 @@ def peak_kib():
 value = Path(sys.argv[1]).read_bytes()
 before = peak_kib()
 start = time.process_time()
-sheet = parse_record(b"sheet/market/1", value)
+sheet = parse_publication(b"sheet/market/1", value).document
 book = Book(Policy({"*": "market"}), (sheet,))
 with exact():
     rates_for(book.segment_at(sheet.effective_from).sheets["market"], ModelUsage(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricing.documents import document_bytes
 from pricing.errors import InvalidDocument
-from pricing.exchange import FxRate, fx_bytes, parse_fx, parse_pair
+from pricing.exchange import FxRate, parse_fx, parse_pair
 from pricing.times import parse_time
 
 START = parse_time("2026-11-22T00:00:00Z")
@@ -18,7 +19,7 @@ def test_a_rate_reads_as_the_contract_has_it() -> None:
     rate = parse_fx(b'{"pair": "CHF/USD", "rate": "1.1234", "from": "2026-11-22T01:00:00+01:00"}')
     assert rate == FxRate(pair="CHF/USD", rate=Decimal("1.1234"), from_ns=START)
     assert (rate.base, rate.quote) == ("CHF", "USD")
-    assert fx_bytes(rate) == b'{"from":"2026-11-22T00:00:00Z","pair":"CHF/USD","rate":"1.1234"}'
+    assert document_bytes(rate) == b'{"from":"2026-11-22T00:00:00Z","pair":"CHF/USD","rate":"1.1234"}'
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,10 @@ def test_a_rate_that_is_no_plain_bounded_decimal_is_refused(rate: str) -> None:
     st.integers(0, 4 * 10**18),
 )
 def test_reading_what_was_written_gives_the_same_rate(rate: Decimal, from_ns: int) -> None:
-    """parse_fx undoes fx_bytes, and the bytes are the same each time."""
+    """parse_fx undoes document_bytes, and the bytes are the same each time."""
     made = FxRate(pair="CHF/USD", rate=rate, from_ns=from_ns)
-    assert parse_fx(fx_bytes(made)) == made
-    assert fx_bytes(parse_fx(fx_bytes(made))) == fx_bytes(made)
+    assert parse_fx(document_bytes(made)) == made
+    assert document_bytes(parse_fx(document_bytes(made))) == document_bytes(made)
 
 
 @pytest.mark.parametrize("text", ["", "CHF", "CHF/US", "CHF-USD", "CHF/USD/EUR", "CHF/USD\n", "CHF/CHF"])
