@@ -46,6 +46,8 @@ def test_the_bench_ends_with_a_line_of_json(kafka: str, prefix: str) -> None:
     ran = run(kafka, prefix, "bench", "--events", "20000", "--only", "throughput", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     figures = json.loads(ran.stdout.splitlines()[-1])
+    stolen = figures.pop("stolen_percentage")
+    assert list(stolen) == ["throughput"] and 0 <= stolen["throughput"] < 100
     expected = {"events_per_s", "cpu_us_per_event", "copy_events_per_s", "copy_cpu_us_per_event"}
     expected |= {"cpu_ratio", "peak_rss_mib", "events", "partitions", "events_per_transaction"}
     assert (set(figures), [name for name in figures if not figures[name] > 0]) == (expected, [])
