@@ -120,7 +120,7 @@ async def find_accounts(settings: Settings, organizations: Collection[str]) -> d
             if _ORGANIZATION.decode(record.value or b"").organization not in organizations:
                 return
             account = parse_account(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError, InvalidDocument):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidDocument):
             return
         known = found.get(account.organization)
         if known is None or account.version > known.version:

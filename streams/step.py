@@ -63,7 +63,6 @@ class _Batch:
         self._now_ms = now_ms
         self._poison = poison
         self._stream_time_ms = state.position.stream_time_ms
-        self._known_since = 0
         self._move_stream_time(state.position.stream_time_ms)
         self._changes = Changes(state.position)
         self._newly_seen: dict[bytes, bytes] = {}
@@ -144,9 +143,8 @@ class _Batch:
             event = read_event(record.value, own)
             if event.at > append_ms * MS_NS + FUTURE_NS:
                 raise InvalidUsage(Rejected.FROM_THE_FUTURE, f"time {event.time}, appended {_ms(append_ms)}")
-            if event.at < append_ms * MS_NS - self._lane.max_age_ns:
-                raise InvalidUsage(Rejected.TOO_LATE, f"time {event.time}, appended {_ms(append_ms)}")
-            if event.at < self._known_since:  # it has waited for days: its id may be forgotten already
+            # Or it has waited for days: its id may be forgotten already.
+            if event.at < append_ms * MS_NS - self._lane.max_age_ns or event.at < self._known_since:
                 detail = f"time {event.time}, appended {_ms(append_ms)}, read at {_ms(self._stream_time_ms)}"
                 raise InvalidUsage(Rejected.TOO_LATE, detail)
         except InvalidUsage as error:
@@ -219,9 +217,11 @@ class _Batch:
                     self._cure(parked, record)
 
     def _cure(self, parked: ParkedEvent, record: InRecord) -> None:
-        event = read_event(record.value, headers.incoming(record.headers))
         try:
+            event = read_event(record.value, headers.incoming(record.headers))
             priced = price(event, self._book, self._account(parked.organization))
+        except InvalidUsage:  # an older version has parked what this one rejects: it stays, for an operator to see
+            return
         except Missing as missing:
             waits = letters.waits_for(missing.reason, event, self._book)
             still = msgspec.structs.replace(parked, reason=missing.reason, detail=missing.detail, waits=waits)

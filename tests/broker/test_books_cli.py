@@ -278,6 +278,7 @@ def test_the_greatest_version_of_an_account_is_shown(run: Run, settings: Setting
     assert run("accounts", "apply", str(path)).exit_code == 0
     send(settings, settings.topics.accounts, b"o", None)
     send(settings, settings.topics.accounts, b"o", b'"o"')
+    send(settings, settings.topics.accounts, b"o", b'{"organization":"o","deep":' + b"[" * 2_000 + b"]" * 2_000 + b"}")
     assert json.loads(run("accounts", "show", "o", "--json").stdout)["version"] == 2
 
 

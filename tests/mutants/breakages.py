@@ -385,8 +385,8 @@ DEDUP = [
     Mutant(
         "append time alone decides what is too late",
         STEP,
-        "            if event.at < self._known_since:",
-        "            if event.at < 0:",
+        " or event.at < self._known_since:",
+        ":",
         "A forwarded record that waited is accepted after its id has been forgotten.",
     ),
     Mutant(

@@ -303,7 +303,9 @@ def test_headers_of_over_16_kib_are_left_out_and_counted() -> None:
     assert dict(kept)[headers.LEFT_OUT] == b"5"
 
 
-@pytest.mark.parametrize("header", [("ce_id", b"y"), ("content-type", b"y" * 1024), ("traceparent", b"y" * 900)])
+@pytest.mark.parametrize(
+    "header", [("", b""), ("ce_id", b"y"), ("content-type", b"y" * 1024), ("traceparent", b"y" * 900)]
+)
 def test_headers_without_end_do_not_make_a_dead_letter_too_large(header: tuple[str, bytes]) -> None:
     """Each by itself is one that stays; a record that fits no topic would stop the partition for good."""
     record = Rec(TOPICS.raw, 0, 0, NOW_MS, b"k", b"x" * 64 * 1024, (header,) * 9_000)
@@ -593,6 +595,16 @@ def test_a_cure_is_not_too_late_at_any_age() -> None:
     result = commit(found, run(found, raw(LINE, 0), books=NOT_YET))
     found.position = type(found.position)(app="stream-pricing", partitions=1, stream_time_ms=NOW_MS + 900 * DAY_MS)
     assert run(found, cures=[(found.parked[0], as_parked(result))], now_ms=NOW_MS + 900 * DAY_MS).counts.released == 1
+
+
+def test_what_an_older_version_has_parked_and_this_one_rejects_stays_parked() -> None:
+    """Failing on it again and again would hold up the partition at every start."""
+    found = state()
+    parked = as_parked(commit(found, run(found, raw(LINE, 0), books=NOT_YET)))
+    assert parked.value is not None
+    loose = replace(parked, value=parked.value.replace(b'"specversion"', b'"subject":"","specversion"', 1))
+    cured = run(found, cures=[(found.parked[0], loose)])
+    assert (cured.counts.released, cured.outputs, cured.changes.parked) == (0, {}, {})
 
 
 def test_a_half_cure_changes_the_reason_without_a_second_record() -> None:
