@@ -42,10 +42,9 @@ def forwarded(headers: Sequence[Header]) -> Headers:
 
 
 def carried(headers: Sequence[Header]) -> Headers:
-    """The producer's headers as they go on: over 16 KiB in all, or over 64, only those that the event cannot be read
-    without. A nameless one without a value has no size.
-    """
-    if len(headers) <= HEADERS_MAX and _size(headers) <= HEADERS_BYTES_MAX:
+    """The producer's headers as they go on: over 16 KiB in all only those that the event cannot be read without."""
+    # A nameless one without a value has no size: of those there may be as many as the others have bytes.
+    if len(headers) <= HEADERS_BYTES_MAX and _size(headers) <= HEADERS_BYTES_MAX:
         return list(headers)
     essential = [header for header in headers if header[0] in _ESSENTIAL or header[0] in _TRACE]
     if _size(essential) > HEADERS_BYTES_MAX:
