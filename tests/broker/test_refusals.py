@@ -138,7 +138,8 @@ async def test_a_taken_port_is_refused(kafka: str, prefix: str) -> None:
         port = str(taken.getsockname()[1])
         line = await refused(WorkerProcess(settings, "--http-port", port))
         assert line == f"http_host 127.0.0.1, http_port {port}: the port is taken"
-        assert await refused(WorkerProcess(settings, "--http-port", port, "--processes", "2")) == line
+        said = await refused(WorkerProcess(settings, "--http-port", port, "--processes", "2"))
+        assert said in (line, line.replace(port, str(int(port) + 1)))  # somebody may have the next one too
 
 
 # --- what it finds of its past
