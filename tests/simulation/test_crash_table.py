@@ -34,20 +34,22 @@ TROUBLE = (
 UNKNOWN = [(op, kind) for op in ("produce", "offset_commit", "end_txn", "init_pid") for kind in TROUBLE]
 
 
+async def _priced_once(world: World, records: list[RawRecord]) -> None:
+    """Three events, each of them priced once in the end."""
+    world.host()
+    await asyncio.sleep(0.5)
+    world.send(*records)
+    await world.settle()
+    assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
+    must_account(world)
+
+
 @pytest.mark.parametrize(("op", "kind"), [*DEATHS, *UNKNOWN], ids=str)
 def test_a_death_or_an_error_at_any_operation_leaves_each_record_priced_once(op: str, kind: Kind) -> None:
     """Rows 1–2 nothing in the log; 3–5 an open transaction; 6 the outcome unknown; after 6 committed."""
     number = {"fetch": 3, "init_pid": 1}.get(op, 2)  # the first transaction takes in the accounts
 
-    async def scenario(world: World) -> None:
-        world.host()
-        await asyncio.sleep(0.5)
-        world.send(*THREE)
-        await world.settle()
-        assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
-        must_account(world)
-
-    world = told(scenario, ScriptedFaults({(op, number): Fault(kind, 12_000)}))
+    world = told(lambda world: _priced_once(world, THREE), ScriptedFaults({(op, number): Fault(kind, 12_000)}))
     assert world.broker.hits[op, kind] == 1
 
 
@@ -67,12 +69,7 @@ def test_a_partition_revoked_in_mid_batch_is_redone_by_its_new_owner() -> None:
 async def _forgetting(world: World, records: list[RawRecord]) -> None:
     """Three events, and a broker that forgets the markers of every restart."""
     world.broker.forgets_markers = True
-    world.host()
-    await asyncio.sleep(0.5)
-    world.send(*records)
-    await world.settle()
-    assert counted(world) == {"priced": 3, "parked": 0, "rejected": 0}
-    must_account(world)
+    await _priced_once(world, records)
 
 
 @pytest.mark.parametrize("number", [1, 2])
