@@ -18,6 +18,8 @@ from streams.reading import read_to
 from streams.settings import Settings
 from streams.state import Position, State, restore
 
+_FETCH_S = 0.01
+
 
 class Kept(NamedTuple):
     """A state in memory, and where the position record that it ends with lies in the changelog."""
@@ -51,6 +53,7 @@ class PartitionLogs:
         async with self._reader() as reader:
             if kept is None or not await self._is_current(reader, kept):
                 kept = await self._read_state(reader)
+            await self._refuse_hidden(reader)
             state = kept.state
             state.position = await self._checked(reader, state.position)
             accounts: list[ConsumerRecord] = []
@@ -109,6 +112,22 @@ class PartitionLogs:
 
         await self._read(reader, {self._part(self._topics.state): kept.position_at}, take)
         return bool(last) and last[-1] == msgspec.json.encode(kept.state.position)
+
+    async def _refuse_hidden(self, reader: Any) -> None:
+        """Refused where the changelog does not end with its last stable offset: the end of a transaction is missing.
+
+        Its records would be made anew, and the next commit would show them beside those.
+        """
+        part = self._part(self._topics.state)
+        async with asyncio.timeout(self._timeout_s):
+            while (end := reader.highwater(part)) is None:  # noqa: ASYNC110  a fetch sets it, and gives no sign
+                await asyncio.sleep(_FETCH_S)
+        stable = reader.last_stable_offset(part)
+        if stable < end:
+            raise Refused(
+                f"{part.topic}-{part.partition} has records from {stable} to {end} of a transaction that has no end and"
+                " of which nobody knows how it was decided: see kafka-transactions.sh find-hanging"
+            )
 
     async def _read(
         self,

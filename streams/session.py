@@ -59,6 +59,8 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
 
         async def send_unless_cut_off(*args: Any, **options: Any) -> Any:
             if self.is_cut_off:
+                if (task := asyncio.current_task()) is not None:
+                    task.add_done_callback(_take_error)
                 raise ConnectionError("a connection to the broker has broken")  # aiokafka repeats what is a KafkaError
             return await send(*args, **options)
 
@@ -67,6 +69,12 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
             closed(connection, reason)
 
         self.client.send, self.client._on_connection_closed = send_unless_cut_off, watched
+
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    """A sender that is cancelled leaves its tasks' errors untaken, and asyncio would log them."""
+    if not task.cancelled():
+        task.exception()
 
 
 class KafkaClients(KafkaReaders):
@@ -99,7 +107,10 @@ def _classified() -> Iterator[None]:
 class Session:
     """The producers of one partition, one after the other, each from its `start()` to its first error."""
 
-    def __init__(self, clients: Clients, settings: Settings, partition: int, partitions: int) -> None:
+    def __init__(
+        self, clients: Clients, settings: Settings, partition: int, partitions: int, unmarked: dict[int, str]
+    ) -> None:
+        """`unmarked` says, by partition, how a transaction stood of which no opening since has come to its end."""
         self._clients = clients
         self._settings = settings
         self.partition = partition
@@ -109,7 +120,7 @@ class Session:
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
         self._transactional_id = settings.transactional_id(partition)
         self._producer: Any = None
-        self._unmarked = ""  # how a transaction stood of which no opening since has come to its end
+        self._unmarked = unmarked
         self.position_at = -1
 
     async def open(self, kept: Kept | None) -> Restored:
@@ -117,7 +128,8 @@ class Session:
         with _classified():
             async with asyncio.timeout(self._commit_timeout_s):
                 last = await self._clients.transaction_state(self._transactional_id)
-                self._unmarked = last if last in _DECIDED else self._unmarked
+                if last in _DECIDED:
+                    self._unmarked[self.partition] = last
                 self._producer = self._clients.producer(self._transactional_id)
                 await self._producer.start()
                 await self._mark_again()
@@ -154,9 +166,9 @@ class Session:
         Kafka 4.3.1 forgets markers when it is killed before it has written them: the records would be hidden, be made
         anew, and then appear beside those. Where nothing is missing, these markers end nothing.
         """
-        is_commit = _DECIDED.get(self._unmarked)
-        if is_commit is None:
+        if self.partition not in self._unmarked:
             return
+        is_commit = _DECIDED[self._unmarked[self.partition]]
         producer, topics = self._producer, self._settings.topics
         await producer.begin_transaction()
         while not await producer._sender._do_add_offsets_to_txn(self._settings.group):
@@ -170,7 +182,7 @@ class Session:
         while True:
             state = await self._clients.transaction_state(self._transactional_id)
             if not state.startswith("Prepare"):  # the markers are there: the state can be read
-                self._unmarked = ""
+                del self._unmarked[self.partition]
                 return
             await asyncio.sleep(_MARKERS_S)
 

@@ -7,7 +7,7 @@ when the error's class allows it. The loop is: wait for records or cures, `step`
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,7 +52,7 @@ NEXT: dict[Phase, tuple[Phase, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What all tasks of a worker share. `clock_ms` is the wall clock."""
+    """What all tasks of a worker share. `clock_ms` is the wall clock, `unmarked` is what sessions remember."""
 
     settings: Settings
     clients: Clients
@@ -61,6 +61,7 @@ class Shell:
     writer: PricedWriter
     partitions: int
     clock_ms: Callable[[], int]
+    unmarked: dict[int, str] = field(default_factory=dict)
 
 
 class Task:

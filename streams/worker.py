@@ -134,7 +134,8 @@ class Worker:
         """Run tasks for a partition, one after the other, as long as it is ours."""
         revoked, failures = self._revoked, 0
         interval_s = max(self._settings.commit_interval_ms, 10 * len(self._owners)) / 1000
-        session = Session(self._shell.clients, self._settings, partition, self._shell.partitions)
+        shell = self._shell
+        session = Session(shell.clients, self._settings, partition, shell.partitions, shell.unmarked)
         while not revoked.is_set():
             task = self._tasks[partition] = Task(self._shell, session, interval_s, self._consumer.seek)
             try:

@@ -48,7 +48,7 @@ async def test_a_session_ends_the_transaction_before_it_once_more(kafka: str, pr
     await producer.commit_transaction()
     await stop(producer)
     await eventually(lambda: _has_coordinator(clients, settings))
-    session = Session(clients, settings, 0, 4)
+    session = Session(clients, settings, 0, 4, {})
     reader = clients.reader()
     await reader.start()
     try:
@@ -70,7 +70,7 @@ async def test_a_producer_sends_nothing_on_another_connection(reason: CloseReaso
     """Once one has broken; one that was idle is no loss."""
     settings = settings_for(kafka, prefix)
     await prepare(settings, clock_ms())
-    session = Session(KafkaClients(settings), settings, 0, 4)
+    session = Session(KafkaClients(settings), settings, 0, 4, {})
     opened = await session.open(None)
     try:
         for connection in list(session._producer.client._conns.values()):

@@ -79,9 +79,23 @@ RULES = [
     Mutant(
         "what was asked of an interrupted opening is forgotten",
         SESSION,
-        "self._unmarked = last if last in _DECIDED else self._unmarked\n",
-        "self._unmarked = last\n",
-        "`start()` has made the coordinator forget it: what was committed is made anew.",
+        "                if last in _DECIDED:\n",
+        "                self._unmarked.pop(self.partition, None)\n                if last in _DECIDED:\n",
+        "`start()` has made the coordinator forget it: the worker refuses to go on.",
+    ),
+    Mutant(
+        "what was asked is forgotten with the partition",
+        SESSION,
+        "        self._unmarked = unmarked\n",
+        "        self._unmarked: dict[int, str] = {}\n",
+        "A rebalance in an opening, as they come with a broker's restart, does the same.",
+    ),
+    Mutant(
+        "hidden records do not matter",
+        RESTORING,
+        "        if stable < end:\n",
+        "        if stable < 0:\n",
+        "Records whose transaction has no end are made anew, and the next marker shows both.",
     ),
     Mutant(
         "no seek",

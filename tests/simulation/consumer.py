@@ -108,6 +108,11 @@ class SimConsumer:
         self._require_assigned(tp)
         return self._broker.log(tp).end
 
+    def last_stable_offset(self, tp: TopicPartition) -> int:
+        """Where read_committed ends."""
+        self._require_assigned(tp)
+        return self._broker.log(tp).last_stable
+
     async def position(self, tp: TopicPartition) -> int:
         """The next offset to be taken; waits for one, without end, where there is none."""
         while True:

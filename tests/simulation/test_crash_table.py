@@ -139,3 +139,27 @@ def test_an_opening_that_fails_half_way_knows_how_the_transaction_stood() -> Non
     """`start()` makes the coordinator forget it, and the broker goes away again before it is marked."""
     faults = {("end_txn", 2): Fault(Kind.RESTART_AFTER, 1_000), ("init_pid", 2): Fault(Kind.RESTART_AFTER, 1_000)}
     told(lambda world: _forgetting(world, THREE), ScriptedFaults(faults), marker_ms=(50, 90))
+
+
+def test_an_opening_that_a_rebalance_interrupts_knows_how_the_transaction_stood() -> None:
+    """The new owner dies after its `start()`, in which the coordinator forgets it; the next one of that host knows
+    nothing of it and refuses to make anew what may be there; then the first host has the partition again."""
+    faults = {
+        ("end_txn", 2): Fault(Kind.RESTART_AFTER, 20),
+        ("add_offsets", 3): Fault(Kind.DELAY, 5_000),
+        ("init_pid", 3): Fault(Kind.KILL_AFTER, 1),
+    }
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.broker.forgets_markers = True
+        world.send(*THREE)
+        await asyncio.sleep(0.5)
+        second = world.host()
+        await world.settle()
+        assert "of a transaction that has no end" in str(second.failure)
+        world.problems_found.clear()
+        assert counted(world)["priced"] == 3
+        must_account(world)
+
+    told(scenario, ScriptedFaults(faults), marker_ms=(50, 90))
