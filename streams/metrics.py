@@ -7,7 +7,15 @@ from collections import Counter as TallyOf
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -61,6 +69,7 @@ class Metrics:
     def __init__(
         self, version: str, topics: Topics, currencies: Iterable[str] = (), providers: Iterable[str] = ()
     ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # half of all series, and no use of them
         self.registry = CollectorRegistry()
         self._events()
         self._costs()

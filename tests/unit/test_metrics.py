@@ -56,6 +56,11 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
     assert {name: set(found[name][0][0]) for name in CONTRACT if name in found} == CONTRACT
 
 
+def test_no_series_tells_when_a_counter_was_made() -> None:
+    found = samples(Metrics("1.2.3", Topics()))
+    assert not [name for name in found if name.endswith("_created")]
+
+
 def test_known_labels_start_at_zero() -> None:
     """A rate over the first event needs a sample before it."""
     found = samples(Metrics("1", Topics("p."), ["CHF"]))
