@@ -7,7 +7,7 @@ parked events wait for, so one can watch them being priced.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from aiokafka import AIOKafkaProducer
 
 from streams.admin import create_topics
 from streams.children import WorkerChild
+from streams.clients import stop
 from streams.demo_account import account_of, read_all
-from streams.demo_usage import Producer
+from streams.demo_usage import Producer, Sent
 from streams.demo_view import Picture, Screen
 from streams.demo_watch import Gauges, Spend
 from streams.settings import Settings
@@ -73,6 +74,7 @@ class _Show:
     def __init__(self, settings: Settings, plan: Plan, worker: WorkerChild, screen: Screen) -> None:
         self._started = screen.started
         self._settings = settings
+        self._timeout_s = settings.request_timeout_ms / 1000
         self._plan = plan
         self._screen = screen
         self._spend = Spend()
@@ -102,7 +104,8 @@ class _Show:
     async def _produce(self, source: Producer) -> None:
         producer = AIOKafkaProducer(**self._settings.client_options(), enable_idempotence=True, linger_ms=5)
         try:
-            await producer.start()
+            async with asyncio.timeout(self._timeout_s):
+                await producer.start()
             await self._send(producer, source, self._plan.events // 2, self._plan.per_s)
             async with asyncio.timeout(_SETTLE_S):
                 await self._first_priced.wait()
@@ -112,7 +115,7 @@ class _Show:
                 self._screen.note(f"{self._sent:,} events sent; going on slowly until Ctrl-C")
                 await self._send(producer, source, None, _PER_S_AFTER)
         finally:
-            await producer.stop()
+            await stop(producer)
         await self._settled()
 
     async def _send(self, producer: AIOKafkaProducer, source: Producer, until: int | None, per_s: int) -> None:
@@ -121,21 +124,23 @@ class _Show:
         started, before = loop.time(), self._sent
         while until is None or self._sent < until:
             due = before + int((loop.time() - started) * per_s) + 1
-            futures = []
-            while self._sent < (due if until is None else min(due, until)):
-                record = source.next(time.time_ns())
-                futures.append(
-                    await producer.send(
-                        self._settings.topics.raw,
-                        key=record.key,
-                        value=record.value,
-                        partition=record.partition,
-                        headers=record.headers,
-                    )
-                )
-                self._sent += 1
-            await asyncio.gather(*futures)
+            records = [
+                source.next(time.time_ns()) for _ in range(self._sent, due if until is None else min(due, until))
+            ]
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.gather(*[await self._append(producer, record) for record in records])
+            self._sent += len(records)
             await asyncio.sleep(_TICK_S)
+
+    async def _append(self, producer: AIOKafkaProducer, record: Sent) -> Awaitable[Any]:
+        sent: Awaitable[Any] = await producer.send(
+            self._settings.topics.raw,
+            key=record.key,
+            value=record.value,
+            partition=record.partition,
+            headers=record.headers,
+        )
+        return sent
 
     async def _publish_next_sheet(self) -> None:
         """It counts from the beginning of the demo on: parked events lie before its publication."""
