@@ -32,6 +32,9 @@ MILLION = Decimal(1_000_000)
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,399})(?:\.[0-9]{1,399})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,399})(?:\.[0-9]{1,399})?", re.ASCII)
+# What these refuse though it is a number: nothing that long is evaluated.
+_LONG = re.compile(r"-?[0-9][0-9.eE+-]{400,}", re.ASCII)
+_LONG_EXPONENT = re.compile(r"-?[0-9.]+[eE][+-]?[0-9]{4,}", re.ASCII)
 
 
 class NotADecimal(ValueError):
@@ -50,10 +53,18 @@ def number(text: str, *, before: int, after: int, exponent: bool = False) -> Dec
     read. Raises NotADecimal for any other text: a plus sign, spaces, underscores, NaN and infinity among it.
     """
     if not (_NUMBER if exponent else _PLAIN).fullmatch(text):
-        raise NotADecimal(f"{text[:60]!r} is not a {'JSON number' if exponent else 'plain decimal'}")
+        raise NotADecimal(f"{text[:60]!r} {_refused(text, exponent)}")
     if "e" not in text.lower() and len(text.partition(".")[2]) > after:
         raise NotADecimal(f"{text[:60]} has more than {after} digits after the point")
     return within(Decimal(text), before=before, after=after)
+
+
+def _refused(text: str, exponent: bool) -> str:
+    if exponent and _LONG_EXPONENT.fullmatch(text):
+        return "has an exponent of over three digits"
+    if _LONG.fullmatch(text):
+        return "has over 400 characters"
+    return f"is not a {'JSON number' if exponent else 'plain decimal'}"
 
 
 def within(value: Decimal, *, before: int, after: int) -> Decimal:
