@@ -270,6 +270,18 @@ def test_a_fold_goes_through_what_has_changed_alone() -> None:
 # --- questions
 
 
+@pytest.mark.parametrize("order", ["AAAA", "ABCDA", "ABCDAA", "ABCDABCDA", "ABCDAEFGHA", "ABCDBAEFA"])
+def test_a_total_is_found_as_it_was_last_folded(order: str) -> None:
+    """Whichever generation it is in, or read again."""
+    state = State(position())
+    last: dict[str, Total] = {}
+    for number, item in enumerate(order, 1):
+        name, found, value = total("day", AT, item, number)
+        state.fold(Changes(position(sequence=number), totals={name: found}, totals_written={name: value}))
+        last[name] = found
+        assert {each: state.find_total(each) for each in last} == last
+
+
 def test_parked_events_are_found_by_what_they_wait_for() -> None:
     """In the order of their records."""
     state = State(position())
