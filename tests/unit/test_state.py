@@ -270,9 +270,9 @@ def test_a_fold_goes_through_what_has_changed_alone() -> None:
 # --- questions
 
 
-@pytest.mark.parametrize("order", ["AAAA", "ABCDA", "ABCDAA", "ABCDABCDA", "ABCDAEFGHA", "ABCDBAEFA"])
+@pytest.mark.parametrize("order", ["AAAA", "ABCDA", "ABCDAA", "ABCDABCDA", "ABCDAEFGHA", "ABCDBAEFA", "ABCD"])
 def test_a_total_is_found_as_it_was_last_folded(order: str) -> None:
-    """Whichever generation it is in, or read again."""
+    """Whichever generation it is in, or read again; and not at all once it has expired."""
     state = State(position())
     last: dict[str, Total] = {}
     for number, item in enumerate(order, 1):
@@ -280,6 +280,9 @@ def test_a_total_is_found_as_it_was_last_folded(order: str) -> None:
         state.fold(Changes(position(sequence=number), totals={name: found}, totals_written={name: value}))
         last[name] = found
         assert {each: state.find_total(each) for each in last} == last
+    for name in last:
+        state.fold(Changes(position(sequence=99), expired_totals=[name]))
+        assert state.find_total(name) is None
 
 
 def test_parked_events_are_found_by_what_they_wait_for() -> None:
