@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from pricing.accounts import Account, parse_account
 from pricing.times import format_time
+from streams.clients import stop
 from streams.partitions import partition_of
 from streams.settings import Settings
 
@@ -97,8 +98,7 @@ async def preload(settings: Settings, partitions: int, count: int, now: int) -> 
             async with asyncio.timeout(_SEND_S):
                 await send_chunk(producer, settings.topics.raw, partitions, usage(first, size, last_at))
     finally:
-        async with asyncio.timeout(_SEND_S):
-            await producer.stop()
+        await stop(producer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pricing.book_records import (
 from pricing.documents import DOCUMENT_BYTES_MAX
 from pricing.errors import InvalidDocument
 from streams.admin import partition_count
+from streams.clients import stop
 from streams.errors import Refused
 from streams.reading import read_topic
 from streams.settings import Settings
@@ -153,5 +154,4 @@ async def _send(settings: Settings, topic: str, records: Sequence[tuple[str, byt
                 sent = [await producer.send(topic, key=key.encode(), value=value) for key, value in chunk]
                 await asyncio.gather(*sent)
     finally:
-        async with asyncio.timeout(timeout_s):
-            await producer.stop()
+        await stop(producer)

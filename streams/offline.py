@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 import orjson
-from msgspec import UNSET
 from pydantic import ValidationError
 
 from pricing.accounts import Account, TierFrom
 from pricing.book import Book
 from pricing.costs import NoCost
 from pricing.errors import InvalidUsage, Unpriced
-from pricing.events import Event, ResponseUsage
+from pricing.events import Event
 from pricing.exchange import FxRate
 from pricing.importers import ImportOptions, format_of, read_any
 from pricing.money import exact
@@ -69,9 +68,7 @@ class Offline:
 
 
 def _name_similar(reason: Missing, sheet: Sheet, data: Any) -> None:
-    name = getattr(data, "endpoint", getattr(data, "model", UNSET))
-    if name is UNSET and isinstance(data, ResponseUsage):
-        name = data.response.model
+    name = getattr(data, "endpoint", getattr(data, "model", None))
     found = sheet.names.similar(name) if isinstance(name, str) else []
     if found:
         reason.add_note(f"the sheet has {', '.join(model.label for model in found)}")

@@ -81,24 +81,27 @@ async def run_workers(arguments: list[str], http_port: int, processes: int) -> i
         command = [sys.executable, "-m", "streams", *arguments, "--http-port", port, "--parent", str(os.getpid())]
         # In a session of its own: Ctrl-C would reach it twice, from the terminal and through us, and end it at once.
         children.append(await asyncio.create_subprocess_exec(*command, start_new_session=True))
+    told: list[int] = []
+
+    def pass_on(number: int) -> None:
+        told.append(number)
+        for child in children:
+            if child.returncode is None:
+                child.send_signal(number)
+
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, _pass_on, each, children)
+        loop.add_signal_handler(each, pass_on, each)
     ends = [asyncio.create_task(child.wait()) for child in children]
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     codes = [task.result() for task in done]
-    _pass_on(signal.SIGTERM, children)
+    if not told:  # a second signal would end them at once
+        pass_on(signal.SIGTERM)
     await asyncio.wait(ends)
     for child in children:
         if child.returncode == -signal.SIGKILL:
             raise Refused(f"worker process {child.pid} was killed: the others have been stopped")
     return max((abs(code) for code in codes), default=0) and 1
-
-
-def _pass_on(number: int, children: list[asyncio.subprocess.Process]) -> None:
-    for child in children:
-        if child.returncode is None:
-            child.send_signal(number)
 
 
 class _JsonLines(logging.Formatter):

@@ -110,7 +110,7 @@ class Settings(BaseModel):
     provider_cost_tolerance_percentage: Decimal = Field(
         whole(1), ge=0, le=100, max_digits=12, description="a provider_cost further from the computed cost is logged"
     )
-    # At most 60: an id is kept for two days more, and the totals of hours that it may belong to for 62.
+    # At most 59: an id is kept for two days and the one begun more, the totals of hours that it may belong to for 62.
     max_age_days: int = Field(35, ge=1, le=59, description="usage older than this on arrival is rejected")
 
     commit_interval_ms: int = Field(

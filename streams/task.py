@@ -30,6 +30,7 @@ from streams.step import Poison, step
 log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
+_AGAIN_S = 0.01
 DAY_NS = 86_400_000_000_000
 
 
@@ -73,6 +74,7 @@ class Task:
         self.phase = Phase.CREATED
         self.partition = session.partition
         self.state: State | None = None
+        self._before: Kept | None = None
         self.has_committed = False
         self.progress_at = asyncio.get_running_loop().time()
         settings = shell.settings
@@ -116,8 +118,8 @@ class Task:
 
     @property
     def kept(self) -> Kept | None:
-        """The state for a task that may come after this one, if there is one to keep."""
-        return None if self.state is None else Kept(self.state, self._session.position_at)
+        """The state for a task that may come after this one: its own, else that of the one before."""
+        return self._before if self.state is None else Kept(self.state, self._session.position_at)
 
     def feed(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Records of one input, in order, as polled."""
@@ -143,8 +145,10 @@ class Task:
 
     async def run(self, kept: Kept | None) -> None:
         """The whole life; returns after `close`. Raises Fenced, OutcomeUnknown or Refused."""
+        self._before = kept
+        del kept  # the state may be read anew, and this one is large
         try:
-            await self._open(kept)
+            await self._open()
             while not self._closing:
                 await self._wait_for_work()
                 if not self._closing:
@@ -156,13 +160,14 @@ class Task:
 
     # --- opening
 
-    async def _open(self, kept: Kept | None) -> None:
+    async def _open(self) -> None:
         self._enter(Phase.RESTORING)
         await self._shell.books.ready.wait()
         loop = asyncio.get_running_loop()
         started = loop.time()
-        opened = await self._session.open(kept)
-        self.state = state = opened.state
+        opened = await self._session.open(self._before)
+        self.state, self._before = opened.state, None
+        state = opened.state
         if self._closing:  # and what should have cancelled it was swallowed on the way
             return
         most = self._shell.settings.batch_events_max
@@ -213,6 +218,9 @@ class Task:
         most = self._shell.settings.batch_events_max
         offsets, self._cures = self._cures[:most], self._cures[most:]
         found = await self._session.read_parked(offsets) if offsets else {}
+        if gone := [offset for offset in offsets if offset not in found]:
+            lost = "partition %d: %d parked records are gone, the first at offset %d: they cannot be priced"
+            log.warning(lost, self.partition, len(gone), gone[0])
         cures = [(self.state.parked[offset], found[offset]) for offset in offsets if offset in found]
         raw, rekeyed, accounts = [queue[:most] for queue in self._queues.values()]
         for queue, batch in zip(self._queues.values(), (raw, rekeyed, accounts), strict=True):
@@ -223,7 +231,7 @@ class Task:
         assert self.state is not None
         loop = asyncio.get_running_loop()
         self._not_before = loop.time() + self._interval_s
-        result = self._step(inputs)
+        result = await self._step(inputs)
         if not (inputs.raw or inputs.rekeyed or inputs.accounts or result.outputs or result.changes.parked):
             return
         del inputs  # while the commit is awaited other tasks need the memory
@@ -237,6 +245,8 @@ class Task:
             self._shell.metrics.transactions.labels("unknown").inc()
             raise
         self.has_committed = True
+        self._failed_once.clear()
+        self._poison = frozenset()
         self.state.fold(result.changes)
         self._published.update(f"account/{organization}" for organization in result.changes.accounts)
         self._shell.metrics.committed(result, loop.time() - started, self._shell.clock_ms())
@@ -245,7 +255,7 @@ class Task:
         for finding in findings(result.counts.compared, self._shell.settings.provider_cost_tolerance_percentage):
             log.warning("partition %d: %s", self.partition, finding)
 
-    def _step(self, inputs: Inputs) -> Step:
+    async def _step(self, inputs: Inputs) -> Step:
         """A record on which the step fails gets a second chance, then it is rejected. A failure of that is raised."""
         assert self.state is not None
         while True:
@@ -266,3 +276,4 @@ class Task:
                 if failed.origin in self._failed_once:
                     self._poison |= {failed.origin}
                 self._failed_once.add(failed.origin)
+                await asyncio.sleep(_AGAIN_S)  # there may be many of them: heartbeats go on

@@ -157,7 +157,7 @@ class Worker:
                 if not revoked.is_set():  # else it sought in a partition that is no longer ours
                     raise
             finally:
-                if task.kept is not None:
+                if task.kept is not None and self._tasks.get(partition) is task:
                     self._kept[partition] = task.kept
 
     async def _heartbeat_after(self, fenced_at: float, revoked: asyncio.Event) -> None:

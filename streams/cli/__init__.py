@@ -27,7 +27,7 @@ COMMANDS = {
     "totals": (_LOOKING, "totals", "Show a project's totals."),
     "parked": (_LOOKING, "parked", "Show events that wait for a price, rate or account."),
     "rejected": (_LOOKING, "rejected", "Show records that cannot be priced."),
-    "schema": (_SETUP, "schema", "Print the JSON Schemas of all records."),
+    "schema": (_SETUP, "schema", "Print the JSON Schemas of the records."),
     "bench": (_RUNNING, "bench", "Measure this machine, beside a raw copy."),
 }
 

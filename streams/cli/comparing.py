@@ -113,6 +113,7 @@ def _summary(found: Comparison) -> str:
         for one in found.differences()
         if one.percent is not None
     )
+    changes = [change for change in changes if change[0]]  # what is rounded to 0 % neither rose nor fell
     fell = sum(1 for percent, _ in changes if percent < 0)
     most = (
         [

@@ -10,6 +10,7 @@ from pricing.importers import IMPORTERS, OWN_FORMAT
 from pricing.kinds import TOKEN_KINDS
 from pricing.money import plain
 from pricing.price_table import ModelPrice, model_prices
+from pricing.rating import PER_MILLION
 from pricing.sheet_diff import diff_sheets
 from pricing.sheets import Model, Sheet, sheet_bytes
 from pricing.times import format_time
@@ -150,14 +151,14 @@ def _head(sheet: Sheet, model: Model) -> Iterator[str]:
 def _print_tables(prices: Sequence[ModelPrice]) -> None:
     """One of token prices, with a line for each situation, and one of the other units."""
     tokens: dict[tuple[str, int | None], Row] = {}
-    for price in (each for each in prices if each.unit == "token"):
+    for price in (each for each in prices if each.per == PER_MILLION):
         beyond = f", beyond {price.above:,} tokens" if price.above else ""
         row = tokens.setdefault((price.situation, price.above), {"situation": f"{price.situation}{beyond}"})
         row[price.meter] = plain(price.price)
     units = [
         {"unit": each.unit, "situation": each.situation, "price": plain(each.price)}
         for each in prices
-        if each.unit != "token"
+        if each.per != PER_MILLION
     ]
     currency = prices[0].currency if prices else ""
     if tokens:

@@ -164,10 +164,13 @@ def test_an_account_that_arrives_on_the_wrong_partition_is_forwarded_and_cures()
 
 
 def test_a_record_on_which_the_worker_fails_twice_is_rejected_and_the_others_are_priced() -> None:
+    """Between the tries the loop goes on: many such records must not keep the heartbeats waiting."""
     price = step_module.price
+    tried_at: list[float] = []
 
     def failing(found: Any, *more: Any) -> Any:
         if found.id == "e2":
+            tried_at.append(asyncio.get_running_loop().time())
             raise ZeroDivisionError
         return price(found, *more)
 
@@ -177,6 +180,7 @@ def test_a_record_on_which_the_worker_fails_twice_is_rejected_and_the_others_are
         await world.settle()
         assert counted(world) == {"priced": 2, "parked": 0, "rejected": 1}
         assert reasons(world) == {"internal_error": 1}
+        assert tried_at[0] < tried_at[1]
 
     with mock.patch.object(step_module, "price", failing):
         told(scenario)

@@ -410,3 +410,20 @@ def test_no_poll_ever_asks_for_all_partitions() -> None:
         told(scenario, ScriptedFaults({("init_pid", 1): Fault(Kind.LATE, 5_000)}))
     assert asked
     assert min(asked) == 3
+
+
+def test_memory_outlives_an_opening_that_fails() -> None:
+    """The partition is not read whole again because the broker was away for longer than one try."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        world.broker.restart(1_000)
+        await world.settle()
+        must_account(world)
+        assert len(operations(world, "init_pid")) > 2
+        read = [detail for *_, detail in operations(world, "list_offsets") if world.topics.totals in repr(detail)]
+        assert len(read) == 2  # the ends of the log, at the first opening
+
+    told(scenario, ScriptedFaults({("init_pid", 2): Fault(Kind.LOST)}))

@@ -14,7 +14,7 @@ PARENT = """
 import asyncio, sys
 from streams.running import run_workers
 sys.executable = sys.argv[1]
-sys.exit(asyncio.run(run_workers([], 0, 2)))
+sys.exit(asyncio.run(run_workers([], 7000, 2)))
 """
 CHILD = """
 import asyncio, sys
@@ -28,7 +28,7 @@ async def main():
     running._end_with(int(sys.argv[-1]), Worker)
     print("up", flush=True)
     await asyncio.wait_for(stopping.wait(), 60)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3 + int(sys.argv[sys.argv.index("--http-port") + 1]) % 2)
     print("committed", flush=True)
 asyncio.run(main())
 """

@@ -123,6 +123,16 @@ def test_a_model_without_a_price_says_so(place: str) -> None:
     assert (lines[0], lines[-1]) == ("bare, sheet mine@7 from 2026-11-01T00:00:00Z", "it has no price")
 
 
+def test_a_price_of_one_token_stands_under_no_million(tmp_path: Path) -> None:
+    """As fal bills some endpoints: the unit is a token, and its price that of one."""
+    model = {"key": "fal-x", "category": "direct", "currency": "USD", "units": {"token": "0.000002"}}
+    place = tmp_path / "sheet.json"
+    place.write_text(json.dumps({**SHEET, "markup_percentage": "0", "models": [model]}))
+    lines = show("fal-x", "--sheet", str(place)).stdout.splitlines()
+    assert lines[-1].split() == ["token", "standard", "0.000002"]
+    assert not [line for line in lines if "1M" in line]
+
+
 def test_a_whole_file_is_shown_without_a_model(place: str) -> None:
     """A line a model; columns that nobody fills are left out."""
     assert show("--sheet", place).stdout.splitlines() == [
