@@ -140,7 +140,7 @@ class WorkerChild(Child):
             with urllib.request.urlopen(self._url + path, timeout=_HTTP_S) as answer:
                 text: str = answer.read().decode()
                 return text
-        except (OSError, urllib.error.HTTPError):
+        except OSError:
             return None
 
     def _find_url(self) -> str | None:

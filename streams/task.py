@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from pricing.totals import DAY_NS
 from streams.batch import Inputs, Lane, Step, StepFailed
 from streams.books import Books
 from streams.clients import Clients
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
 _AGAIN_S = 0.01
-DAY_NS = 86_400_000_000_000
 
 
 class Phase(StrEnum):

@@ -7,7 +7,7 @@ and whatever it leaves out or cannot find is noted: taken at its word, it would 
 from decimal import Decimal
 from typing import Any
 
-from pricing.documents import shown
+from pricing.documents import PRICE_DIGITS, shown
 from pricing.importers.portkey_prices import IMAGE, KINDS, Entry, Rates
 from pricing.importers.reading import Node
 from pricing.money import ZERO, NotADecimal, exact, number, within
@@ -31,7 +31,6 @@ _SIDES = ("request", "response")
 _RATE = "rates."
 _ONE = number("1", before=1, after=0)
 _IMAGES = (None, "image")
-_DIGITS = (12, 24)
 
 
 class _NotReadError(ValueError):
@@ -118,7 +117,7 @@ def _operand(value: object) -> Terms:
         return {(_COUNTS[value], None): _ONE}
     try:
         # The source writes numbers as strings here.
-        return {(None, None): number(value, before=_DIGITS[0], after=_DIGITS[1], exponent=True)}
+        return {(None, None): number(value, before=PRICE_DIGITS[0], after=PRICE_DIGITS[1], exponent=True)}
     except NotADecimal:
         raise _NotReadError(f"the unknown operand {shown(value)}") from None
 
@@ -134,6 +133,6 @@ def _product(left: Terms, right: Terms) -> Terms:
             if (kind and other_kind) or (rate and other_rate):
                 raise _NotReadError("two counts or two rates multiplied")
             term = kind or other_kind, rate or other_rate
-            factors = within(factor * other, before=_DIGITS[0], after=_DIGITS[1])
+            factors = within(factor * other, before=PRICE_DIGITS[0], after=PRICE_DIGITS[1])
             found[term] = found.get(term, ZERO) + factors
     return found

@@ -15,6 +15,7 @@ from pricing.documents import key_text, shown
 from pricing.importers.entries import Grouped
 from pricing.importers.portkey_prices import Entry, PriceList, Rates, read_rates
 from pricing.importers.reading import Node
+from pricing.kinds import parent_of
 from pricing.sheets import Case, When
 
 STANDARD = When()
@@ -28,7 +29,6 @@ Context = tuple[str, int] | None
 """`input_over` or `input_from` and a count of tokens; None is any context."""
 
 _ANY, _STANDARD_MODE = "default", "standard"
-_MODALITIES = ("_audio", "_image", "_video", "_reasoning")
 _BOUNDS = {"gt": "input_over", "gte": "input_from"}
 _COUNT = re.compile(r"[0-9]{1,15}")
 _NAMED = re.compile(r"(.+)-(lte?|gte?)-([1-9][0-9]{0,6})k")
@@ -66,7 +66,7 @@ def completed(entry: Entry, own: PriceList, lists: Priced) -> Priced:
     """All of a model's price lists, from its own and those that a situation has."""
     found = {STANDARD: own}
     for when, given in lists.items():
-        kept = {kind: price for kind, price in own.prices.items() if kind.endswith(_MODALITIES)}
+        kept = {kind: price for kind, price in own.prices.items() if parent_of(kind) is not None}
         for kind in [kind for kind, price in own.prices.items() if price and kind not in given.prices]:
             fate = "the standard price is taken" if kind in kept else "its usage has no price"
             entry.note(f"a situation has no price for {kind}, {fate}")
