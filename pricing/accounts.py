@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from pricing.documents import Document, Instant, Text, document_bytes, parse_document
+from pricing.errors import InvalidDocument
 from pricing.times import format_time
 
 ACCOUNT_BYTES_MAX = 64 * 1024
@@ -49,8 +50,10 @@ class Account(Document):
         return tuple(tier.from_ns for tier in self.tiers)
 
 
-def parse_account(value: bytes) -> Account:
-    """The account in its JSON. Raises InvalidDocument with every problem."""
+def parse_account(value: bytes | None) -> Account:
+    """The account in its JSON. Raises InvalidDocument with every problem; None is a tombstone, which is one."""
+    if value is None:
+        raise InvalidDocument("account", ["document: is a tombstone, and what was known stays"])
     return parse_document(Account, value, name="account", bytes_max=ACCOUNT_BYTES_MAX)
 
 

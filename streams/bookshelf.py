@@ -79,18 +79,21 @@ async def publish(settings: Settings, new: Publication, now: int) -> bool:
 
 
 async def publish_accounts(settings: Settings, accounts: Sequence[Account]) -> list[Account]:
-    """Publish the accounts in their order, keyed by organization, by Kafka's default partitioner; those that were new.
+    """Publish the accounts, keyed by organization, by Kafka's default partitioner; those that were new.
+
+    In the order of their versions: compaction keeps the last record, and the greatest version has to be that.
 
     Raises InvalidDocument where workers would ignore the greatest version of an organization: what is published is
     later, or says otherwise.
     """
     await partition_count(settings, settings.topics.accounts)
     known = await find_accounts(settings, {account.organization for account in accounts})
-    greatest = {account.organization: account for account in sorted(accounts, key=lambda each: each.version)}
-    if problems := [problem for name in known if (problem := _contradiction(greatest[name], known[name]))]:
+    ascending = sorted(accounts, key=lambda each: each.version)
+    greatest = {account.organization: account for account in ascending}
+    if problems := [problem for name in sorted(known) if (problem := _contradiction(greatest[name], known[name]))]:
         raise InvalidDocument("accounts", problems)
     versions = {name: account.version for name, account in known.items()}
-    new = [account for account in accounts if account.version > versions.get(account.organization, -1)]
+    new = [account for account in ascending if account.version > versions.get(account.organization, -1)]
     await _send(settings, settings.topics.accounts, [(account.organization, account_bytes(account)) for account in new])
     return new
 

@@ -50,7 +50,8 @@ def carried(headers: Sequence[Header]) -> Headers:
     if _size(essential) > HEADERS_BYTES_MAX:
         essential = [header for header in essential if header[0] in _ESSENTIAL and len(header[1] or b"") <= 1024]
         essential = essential[:HEADERS_MAX]  # no event has more; a record that is rejected may
-    return [*essential, (LEFT_OUT, b"%d" % (len(headers) - len(essential)))]
+    left_out = len(headers) - len(essential)
+    return [*essential, (LEFT_OUT, b"%d" % left_out)] if left_out else essential
 
 
 def priced_headers(headers: Sequence[Header]) -> Headers:

@@ -12,7 +12,7 @@ from itertools import islice
 
 import msgspec
 
-from pricing.accounts import Account, parse_account
+from pricing.accounts import Account, account_bytes, parse_account
 from pricing.book import Book
 from pricing.documents import json_text
 from pricing.errors import InvalidDocument, InvalidUsage, Rejected
@@ -83,10 +83,11 @@ class _Batch:
                     self._take_account(record)
 
     def _take_account(self, record: InRecord) -> None:
+        ignored = self._counts.accounts_ignored
         try:
-            account = parse_account(record.value or b"")
+            account = parse_account(record.value)
         except InvalidDocument as error:
-            self._counts.accounts_ignored.append(str(error))
+            ignored.append(str(error))
             return
         key = account.organization.encode()
         target = self._lane.partition_of(key, self._lane.partitions)
@@ -97,8 +98,8 @@ class _Batch:
         elif known is None or known.version < account.version:
             self._changes.accounts[account.organization] = account
         elif known != account:
-            stale = f"account {account.organization}: version {account.version} is not after {known.version}"
-            self._counts.accounts_ignored.append(stale)
+            ignored.append(f"account {account.organization}: version {account.version} is not after {known.version}")
+            self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))  # compaction keeps the last
 
     def _account(self, organization: str) -> Account | None:
         return self._changes.accounts.get(organization) or self._state.accounts.get(organization)
@@ -265,10 +266,9 @@ class _Batch:
         records: list[OutRecord] = []
         for key, sums in self._tally.sums().items():
             head = heading(key)
-            name = head.name
-            known = self._state.find_total(name)
-            changes.totals[name] = total = first_total(sums, now) if known is None else known.plus(sums, now)
-            changes.totals_written[name] = value = write_total(head, total)
+            known = self._state.find_total(head.name)
+            changes.totals[head.name] = total = first_total(sums, now) if known is None else known.plus(sums, now)
+            changes.totals_written[head.name] = value = write_total(head, total)
             records.append((head.record_key, value, [], self._now_ms))
             if key.item is None and key.window == "hour":
                 self._counts.add_due(sums)

@@ -276,6 +276,8 @@ def test_the_greatest_version_of_an_account_is_shown(run: Run, settings: Setting
     path = tmp_path / "accounts.jsonl"
     path.write_text('{"organization": "o", "version": 2}\n\n{"organization": "o", "version": 1}\n')
     assert run("accounts", "apply", str(path)).exit_code == 0
+    published = [json.loads(record.value)["version"] for record in records(settings, settings.topics.accounts)]
+    assert published == [1, 2]  # compaction keeps the last
     send(settings, settings.topics.accounts, b"o", None)
     send(settings, settings.topics.accounts, b"o", b'"o"')
     send(settings, settings.topics.accounts, b"o", b'{"organization":"o","deep":' + b"[" * 2_000 + b"]" * 2_000 + b"}")

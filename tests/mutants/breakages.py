@@ -470,6 +470,13 @@ MONEY = [
         "A total begins at 0 again where another worker goes on with it.",
     ),
     Mutant(
+        "a lower version of an account is left with the last word",
+        STEP,
+        "            self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))",
+        "            pass",
+        "Compaction keeps it, and a new installation prices by it.",
+    ),
+    Mutant(
         "the older generation of totals is asked first",
         STATE,
         "self._hot.get(key) or self._warm.get(key)",

@@ -416,6 +416,17 @@ def test_a_forwarded_record_keeps_the_count_of_headers_left_out() -> None:
     assert [text for name, text in kept if name == headers.LEFT_OUT] == [b"2"]
 
 
+def test_of_headers_that_are_all_essential_none_is_counted_as_left_out() -> None:
+    """The note would be one header too many: 64 of them are read, over 16 KiB or not."""
+    home, away = misrouted()
+    full = [("content-type", b"application/cloudevents; " + b"x" * 231)] * 64
+    moved = forwarded_record(
+        run(state(4), replace(raw("org_1 connector:c/t", partition=away), headers=tuple(full)), lane=lane(away, 4)),
+        home,
+    )
+    assert out(run(state(4), rekeyed=[moved], lane=lane(home, 4)), TOPICS.priced, home)
+
+
 def test_a_forwarded_record_may_have_as_many_headers_as_a_raw_one() -> None:
     """64 of the producer's; ours do not count."""
     home, away = misrouted()
@@ -482,6 +493,21 @@ def test_the_same_version_with_other_content_is_ignored() -> None:
     result = run(state(), accounts=records)
     assert result.changes.accounts["a"].tiers[0].tier == "tier_standard"
     assert len(result.counts.accounts_ignored) == 1
+
+
+def test_a_lower_version_has_not_the_last_word() -> None:
+    """Compaction keeps the last record of a key, so the greatest version is appended once more, and that is all."""
+    found, greatest = state(), account("a", version=2)
+    records = [account_record(greatest), account_record(account("a", version=1), 1)]
+    [(key, value, *_)] = out(commit(found, run(found, accounts=records)), TOPICS.accounts)
+    assert (key, value) == (b"a", account_bytes(greatest))
+    again = run(found, accounts=[account_record(greatest, 2)])
+    assert (again.outputs.get((TOPICS.accounts, 0)), again.counts.accounts_ignored) == (None, [])
+
+
+def test_a_tombstone_of_an_account_is_called_so() -> None:
+    result = run(state(), accounts=[Rec(TOPICS.accounts, 0, 0, NOW_MS, b"a", None)])
+    assert result.counts.accounts_ignored == ["account: document: is a tombstone, and what was known stays"]
 
 
 def test_a_misrouted_account_is_forwarded() -> None:
