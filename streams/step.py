@@ -99,7 +99,8 @@ class _Batch:
             self._changes.accounts[account.organization] = account
         elif known != account:
             ignored.append(f"account {account.organization}: version {account.version} is not after {known.version}")
-            self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))  # compaction keeps the last
+            if known.version > account.version:  # compaction keeps the last one
+                self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))
 
     def _account(self, organization: str) -> Account | None:
         return self._changes.accounts.get(organization) or self._state.accounts.get(organization)
@@ -277,8 +278,7 @@ class _Batch:
 
     def _expire(self) -> None:
         now = self._stream_time_ms * MS_NS
-        released = set(self._changes.released)
-        parked = [event for offset, event in self._state.parked.items() if offset not in released]
+        parked = [self._state.parked[offset] for offset in self._state.parked.keys() - self._changes.released]
         gone = expired_totals(self._state, [*parked, *self._newly_parked], now)
         self._changes.expired_days = expired_days(self._state, now, self._lane.max_age_ns)
         for day in self._changes.expired_days:
