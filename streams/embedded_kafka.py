@@ -39,6 +39,7 @@ _PORTS = range(20_000, 30_000)
 _PORT_TRIES = 3
 _READY_S = 90
 _STOP_S = 15
+_KEEPER_S = 60  # it gives the broker 10 s, and then removes a folder that may have thousands of files
 _DISK_BYTES_MIN = 256 << 20
 _CLUSTER_ID = "c3RyZWFtLXByaWNpbmctMQ"
 
@@ -121,7 +122,7 @@ class EmbeddedKafka:
         assert keeper.stdin is not None and keeper.stdout is not None
         keeper.stdin.close()
         try:
-            keeper.wait(_STOP_S)
+            keeper.wait(_KEEPER_S)
         except subprocess.TimeoutExpired:
             keeper.kill()
             keeper.wait()
