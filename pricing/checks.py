@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from pricing.accounts import NAME_PATTERN
+from pricing.documents import CONTROL
 from pricing.errors import InvalidUsage, Rejected
 from pricing.events import (
     LABEL_BYTES_MAX,
@@ -30,7 +31,6 @@ from pricing.times import usage_time
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 _NAME_LENGTH_MAX = 128
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @lru_cache(8192)
@@ -123,7 +123,7 @@ def check_strings(path: str, value: Any) -> None:
     if isinstance(value, str):
         if not 1 <= len(value.encode()) <= STRING_BYTES_MAX:
             raise _invalid(path, value, f"has not 1 to {STRING_BYTES_MAX} bytes")
-        if _CONTROL.search(value):
+        if CONTROL.search(value):
             raise _invalid(path, value, "has a control character")
     elif isinstance(value, dict):
         for key, inner in value.items():

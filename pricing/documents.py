@@ -31,6 +31,7 @@ from pricing.times import END_NS, format_time, parse_time
 
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 32
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 PRICE_DIGITS = (12, 24)
 MULTIPLIER_DIGITS = (6, 12)
@@ -38,7 +39,6 @@ PERCENTAGE_DIGITS = (3, 24)
 
 _TOO_DEEP = f"document: nested over {DEPTH_MAX} levels"
 _CONTAINERS = (dict, list)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Document(BaseModel):
@@ -101,7 +101,7 @@ def text_problem(value: str) -> str | None:
     """What keeps `value` from being a name: 1 to 256 bytes of UTF-8 without control characters."""
     if value.isascii() and value.isprintable() and 1 <= len(value) <= 256:
         return None
-    if _CONTROL.search(value) is not None:
+    if CONTROL.search(value) is not None:
         return "must not have control characters"
     if not _is_unicode(value):
         return "must be valid Unicode"

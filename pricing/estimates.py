@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pricing.errors import Unpriced
-from pricing.money import HUNDRED, ZERO, exact, number
-from pricing.rating import Missing, find_model
+from pricing.money import ZERO, exact, number
+from pricing.price_table import STANDARD
+from pricing.rating import UNITS, Missing, find_model, rates_of_model
 from pricing.sheets import Sheet
 
 QUANTITY_DIGITS = (16, 18)
@@ -48,9 +49,8 @@ def estimate(sheet: Sheet, endpoint: str, quantity: Decimal) -> Estimate:
         found = ", ".join(sorted(model.units)) or "none"
         raise Missing(Unpriced.NO_METER, f"endpoint {endpoint} should have the price of one unit, and has of: {found}")
     with exact():
-        ((unit, price),) = model.units.items()
-        if sheet.markup_percentage is not None:
-            price += price * sheet.markup_percentage / HUNDRED
+        (unit,) = model.units
+        price = rates_of_model(sheet, model, STANDARD).by_name[UNITS + unit].list
         return Estimate(endpoint, unit, quantity, price, model.currency, quantity * price)
 
 

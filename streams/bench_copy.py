@@ -18,6 +18,7 @@ from streams.session import KafkaClients
 from streams.settings import Settings, load_settings
 
 POLL_MS = 25
+_BROKER_S = 30.0
 
 
 class _Lane:
@@ -42,7 +43,8 @@ class _Lane:
         self._wake.set()
 
     async def run(self) -> None:
-        await self._producer.start()
+        async with asyncio.timeout(_BROKER_S):
+            await self._producer.start()
         loop = asyncio.get_running_loop()
         not_before = 0.0
         while True:
@@ -57,7 +59,8 @@ class _Lane:
                 continue
             records, self._queue = self._queue[: self._most], self._queue[self._most :]
             not_before = loop.time() + self._interval_s
-            await self._copy(records)
+            async with asyncio.timeout(_BROKER_S):
+                await self._copy(records)
 
     async def _copy(self, records: list[ConsumerRecord]) -> None:
         producer = self._producer
@@ -106,7 +109,9 @@ class _Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
             if not wanted:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
-            for part, records in (await self.consumer.getmany(*wanted, timeout_ms=POLL_MS)).items():
+            async with asyncio.timeout(_BROKER_S):
+                polled = await self.consumer.getmany(*wanted, timeout_ms=POLL_MS)
+            for part, records in polled.items():
                 self.lanes[part].feed(records)
 
 
@@ -115,7 +120,8 @@ async def copy(settings: Settings, target: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     lanes = _Lanes(KafkaClients(settings), settings, target)
-    await lanes.consumer.start()
+    async with asyncio.timeout(_BROKER_S):
+        await lanes.consumer.start()
     loops = [asyncio.create_task(each) for each in (*[lane.run() for lane in lanes.lanes.values()], lanes.dispatch())]
     loops.append(asyncio.create_task(_until(stop)))
     done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)

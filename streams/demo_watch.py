@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from pricing.money import ZERO, exact, number
+from pricing.money import ZERO, exact
 from streams.children import WorkerChild
 from streams.clients import stop
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.total_codec import sum_of
 
 _PREFIX = "stream_pricing_"
 _RATE_S = 3.0
@@ -76,15 +77,11 @@ class Spend:
         with exact():
             for total in self._totals.values():
                 name = (total["organization"], total["project"])
-                due = {currency: _amount(amounts["due"]) for currency, amounts in total["converted"].items()}
+                due = {currency: sum_of(amounts["due"]) for currency, amounts in total["converted"].items()}
                 known = found.get(name, Project(*name, 0, {}))
                 both = {each: known.due.get(each, ZERO) + amount for each, amount in due.items()}
                 found[name] = Project(*name, known.events + total["events"], both)
         return sorted(found.values(), key=lambda each: [-amount for amount in each.due.values()])
-
-
-def _amount(text: str) -> Decimal:
-    return number(text, before=400, after=400)
 
 
 class Counters(NamedTuple):

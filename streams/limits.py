@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pricing.documents import DOCUMENT_BYTES_MAX
 from streams.errors import Refused
 
-SIZE_BYTES_MAX = 16 * 1024 * 1024
+SIZE_BYTES_MAX = DOCUMENT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ def read_sheet(
     A foreign document's id is the name of its format, one of our own keeps its own; an image price beats the sheet's.
     """
     document = fetch(place, settings, form)
-    options = ImportOptions(form or format_of(document.value), VERSION, ALWAYS, image_price, document.location)
+    form = form or format_of(document.value)
+    options = ImportOptions(form, VERSION, ALWAYS, image_price, document.location)
     imported = read_any(document.value, form, options)
     if imported.sheet is None:
         return imported.problems

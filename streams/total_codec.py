@@ -66,7 +66,7 @@ def _leaves(members: Mapping[str, Any], inside: str) -> Iterator[tuple[str, Numb
         if isinstance(member, dict):
             yield from _leaves(member, f"{inside}{name}{INSIDE}")
         else:
-            yield inside + name, member if isinstance(member, int) else _decimal(member)
+            yield inside + name, member if isinstance(member, int) else sum_of(member)
 
 
 @lru_cache(maxsize=512)
@@ -91,5 +91,6 @@ def _object(paths: list[list[str]]) -> str:
     return f"{{{','.join(texts)}}}"
 
 
-def _decimal(text: str) -> Decimal:
+def sum_of(text: str) -> Decimal:
+    """A sum as it is written in a total: longer than any number that comes from outside."""
     return number(text, before=400, after=400)

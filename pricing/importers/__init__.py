@@ -33,13 +33,10 @@ _SIGNS = {
 _SIGNS_IN_ENTRIES = {"pricing_config": "portkey", "litellm_provider": "litellm"}
 
 
-def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported:
-    """The sheet in a document of format `form`, for None of the format that it seems to have.
-
-    `options` do not apply to OWN_FORMAT, which says all that itself.
-    """
-    if (form or format_of(value)) != OWN_FORMAT:
-        return IMPORTERS[form or format_of(value)](value, options)
+def read_any(value: bytes, form: str, options: ImportOptions) -> Imported:
+    """The sheet in a document of format `form`; `options` do not apply to OWN_FORMAT, which says all that itself."""
+    if form != OWN_FORMAT:
+        return IMPORTERS[form](value, options)
     try:
         return Imported(parse_sheet(value), [], [])
     except InvalidDocument as invalid:
@@ -47,7 +44,7 @@ def read_any(value: bytes, form: str | None, options: ImportOptions) -> Imported
 
 
 def format_of(value: bytes) -> str:
-    """The format of a document: of what is a sheet already, OWN_FORMAT."""
+    """The format that a document seems to have: of what is a sheet already, OWN_FORMAT."""
     try:
         document = read_json(value, name="document")
     except InvalidDocument:

@@ -25,8 +25,8 @@ def any_sheet(settings: Settings, name: str, form: str | None = None) -> Sheet:
     with progress_bar() as step:
         document = fetched(name, settings, form, step=step)
         step("reading")
-        options = ImportOptions(form or format_of(document.value), "file", ALWAYS, location=document.location)
-        imported = read_any(document.value, form, options)
+        form = form or format_of(document.value)
+        imported = read_any(document.value, form, ImportOptions(form, "file", ALWAYS, location=document.location))
     if imported.sheet is None:
         end_with_problems(name, imported.problems)
     return imported.sheet

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from pricing.errors import InvalidDocument
-from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, read_any
+from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, format_of, read_any
 from pricing.sheet_review import warnings
 from pricing.sheets import Sheet, parse_sheet, sheet_bytes
 from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
@@ -178,7 +178,8 @@ def check_sheet(settings: Settings, place: str, form: str | None, _verbose: bool
     with progress_bar() as step:
         document = fetched(place, settings, form, step=step)
         step("reading")
-        imported = read_any(document.value, form, ImportOptions("checked", "checked", 0, location=document.location))
+        options = ImportOptions("checked", "checked", 0, location=document.location)
+        imported = read_any(document.value, form or format_of(document.value), options)
     findings = _findings(imported, imported.sheet)
     rows = [("problem", problem) for problem in imported.problems]
     rows += [(each.severity, each.text) for each in findings]

@@ -11,15 +11,15 @@ from aiokafka import ConsumerRecord
 
 from pricing.totals import MEMBERS, OBJECTS
 from streams.cli.common import Command, Group, fail, print_rows, printable, run, with_settings
+from streams.cli.publishing import json_option
+from streams.headers import OWN
 from streams.reading import read_topic
 from streams.settings import Settings
 
 Row = dict[str, Any]
 Path = tuple[str, ...]
 
-HEADER = "stream-pricing-"
 _PARKED_KEY = b"parked/"
-_json = click.option("--json", is_flag=True, help="One JSON object a line.")
 
 
 @click.command(cls=Command)
@@ -34,7 +34,7 @@ _json = click.option("--json", is_flag=True, help="One JSON object a line.")
 @click.option("--organization", help="Only the project of this organization.")
 @click.option("--items", is_flag=True, help="A row for each item, in place of one for all.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, every field.")
-@_json
+@json_option
 @with_settings
 def totals(
     settings: Settings,
@@ -116,7 +116,7 @@ def parked() -> None:
 
 
 @parked.command("list")
-@_json
+@json_option
 @with_settings
 def parked_list(settings: Settings, json: bool) -> None:
     """List the events that are parked now, oldest first, each with its present reason."""
@@ -159,7 +159,7 @@ def rejected() -> None:
 
 
 @rejected.command("list")
-@_json
+@json_option
 @with_settings
 def rejected_list(settings: Settings, json: bool) -> None:
     """List the rejected records by topic, partition and offset of the raw record, oldest rejection first."""
@@ -176,7 +176,7 @@ def rejected_list(settings: Settings, json: bool) -> None:
 @rejected.command("show")
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
-@_json
+@json_option
 @with_settings
 def rejected_show(settings: Settings, partition: int, offset: int, json: bool) -> None:
     """Show headers and value of the rejected record that was at PARTITION and OFFSET of the raw topic."""
@@ -217,7 +217,7 @@ def _rejected_row(record: ConsumerRecord) -> Row:
 
 def _ours(record: ConsumerRecord) -> Mapping[str, str]:
     """The headers that the worker added, without their prefix."""
-    return {name[len(HEADER) :]: _text(value) or "" for name, value in record.headers if name.startswith(HEADER)}
+    return {name[len(OWN) :]: _text(value) or "" for name, value in record.headers if name.startswith(OWN)}
 
 
 def _text(value: bytes | None) -> str | None:

@@ -128,9 +128,8 @@ async def test_litellm_s_map_needs_no_more_than_kafka_s_own_limit(kafka: str, pr
     assert imported.stdout == "published sheet aitronos@1\n", imported.output
     shown = parse_sheet((await in_a_thread(run, settings, "sheets", "show", "aitronos", "--json")).stdout.encode())
     assert len(shown.models) > 4_000
-    assert (
-        shown == read_any(document, None, ImportOptions("aitronos", "1", shown.effective_from, None, "map.json")).sheet
-    )
+    options = ImportOptions("aitronos", "1", shown.effective_from, None, "map.json")
+    assert shown == read_any(document, "litellm", options).sheet
     table = await in_a_thread(run, settings, "sheets", "show", "gpt-4o", "--provider", "openai")
     assert table.stdout.splitlines()[:5] == [
         f"gpt-4o of openai, sheet aitronos@1 from {FROM}",

@@ -266,8 +266,8 @@ def test_the_format_of_a_document_is_told_from_it() -> None:
     assert format_of(DOCUMENT) == "aitronos"
     assert format_of(b'{"gpt-4o": {"litellm_provider": "openai"}}') == "litellm"
     assert format_of(b'{"gpt-4o": {"pricing_config": null}}') == "portkey"
-    assert read_any(sheet_bytes(sheet), None, OPTIONS).sheet == sheet
-    assert read_any(DOCUMENT, None, OPTIONS).sheet == sheet
+    assert read_any(sheet_bytes(sheet), format_of(sheet_bytes(sheet)), OPTIONS).sheet == sheet
+    assert read_any(DOCUMENT, format_of(DOCUMENT), OPTIONS).sheet == sheet
     assert read_any(DOCUMENT, OWN_FORMAT, OPTIONS).problems
 
 

@@ -72,7 +72,7 @@ def test_the_example_of_the_documentation_is_imported_whole() -> None:
 def test_the_format_is_told_from_the_document() -> None:
     """So that `sheets diff` and `sheets estimate` need no option."""
     assert format_of(DOCUMENT) == "fal"
-    assert read_any(DOCUMENT, None, OPTIONS) == imported(DOCUMENT)
+    assert read_any(DOCUMENT, format_of(DOCUMENT), OPTIONS) == imported(DOCUMENT)
 
 
 @pytest.mark.parametrize(
