@@ -201,12 +201,12 @@ def _band_name(kind: str, band: Band) -> str:
 
 def _image_rates(sheet: Sheet, data: ImageUsage) -> Rates:
     model = None if data.model is UNSET else find_model(sheet, data.model, data.provider)
-    if data.count == 0:  # what was not used needs no price
+    weight = sheet.image_operations.get(data.operation)
+    if data.count == 0 and weight is not None:  # what was not used needs no price
         return Rates(
             {"count": _synapse_rate("", "image", ZERO, ZERO, sheet.currency)}, model=model.key if model else None
         )
     priced = _image_price(sheet, data, model)
-    weight = sheet.image_operations.get(data.operation)
     if weight is None:
         raise Missing(Unpriced.NO_OPERATION, f"operation {data.operation} on sheet {sheet.named}")
     if sheet.image_price is None:

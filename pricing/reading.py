@@ -32,6 +32,7 @@ Headers = Sequence[tuple[str, bytes | None]]  # aiokafka has None for a null one
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 64
+_ATTRIBUTES = {"specversion", "id", "source", "type", "time", "subject"}  # others are ignored
 
 
 def read_event(value: bytes | None, headers: Headers) -> Event:
@@ -61,8 +62,12 @@ def _attributes_in(headers: Headers) -> dict[str, str | None] | None:
             if kind.startswith(b"application/cloudevents"):
                 return None
         elif key.startswith("ce_"):
+            name = key[3:]
+            if name in binary:
+                raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"header {key} stands there twice")
             try:
-                binary[key[3:]] = None if value is None else bytes(value).decode()
+                errors = "strict" if name in _ATTRIBUTES else "replace"
+                binary[name] = None if value is None else bytes(value).decode(errors=errors)
             except UnicodeDecodeError as error:
                 raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"header {key} is not UTF-8: {error}") from None
     return binary or None

@@ -14,6 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     KafkaConnectionError,
+    NodeNotReadyError,
     NoError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -154,9 +155,10 @@ async def partition_count(settings: Settings, topic: str) -> int:
 class _Cluster:
     """Questions to a cluster."""
 
-    def __init__(self, client: AIOKafkaClient, timeout_ms: int) -> None:
+    def __init__(self, client: AIOKafkaClient, options: Mapping[str, Any]) -> None:
         self._client = client
-        self._timeout_ms = timeout_ms
+        self._options = options
+        self._timeout_ms = options["request_timeout_ms"]
 
     async def describe(self, names: Sequence[str]) -> dict[str, TopicFacts]:
         """The facts of those of the topics that exist."""
@@ -248,8 +250,15 @@ class _Cluster:
         return await self._send(self._client.get_random_node(), request)
 
     async def _send(self, node: int | None, request: Any) -> Any:
-        async with asyncio.timeout(self._timeout_ms / 1000):
-            return await self._client.send(node, request)
+        try:
+            async with asyncio.timeout(self._timeout_ms / 1000):
+                return await self._client.send(node, request)
+        except NodeNotReadyError:
+            broker = self._client.cluster.broker_metadata(node)
+            if broker is None:
+                raise
+            why_not = await _why_not([f"{broker.host}:{broker.port}"], self._options)
+            raise Refused(f"{why_not}; so the cluster calls its broker {node} (advertised.listeners)") from None
 
 
 @asynccontextmanager
@@ -262,22 +271,25 @@ async def _cluster(settings: Settings) -> AsyncIterator[_Cluster]:
             async with asyncio.timeout(settings.request_timeout_ms / 1000):
                 await client.bootstrap()
         except (KafkaConnectionError, TimeoutError):
-            raise Refused(await _why_not(settings, options)) from None
-        yield _Cluster(client, settings.request_timeout_ms)
+            raise Refused(await _why_not(options["bootstrap_servers"], options)) from None
+        yield _Cluster(client, options)
     finally:
         await ends(client.close(), STOP_TIMEOUT_S)
 
 
-async def _why_not(settings: Settings, options: Mapping[str, Any]) -> str:
-    """What `bootstrap` only logs: why each of the brokers does not let us in."""
+async def _why_not(servers: Iterable[str], options: Mapping[str, Any]) -> str:
+    """What the client only logs: why each of the brokers does not let us in."""
     reasons = []
-    for server in settings.bootstrap_servers.split(","):
+    for server in servers:
         host, _, port = server.rpartition(":")
         connect = {key: value for key, value in options.items() if key != "bootstrap_servers"}
         try:
             async with asyncio.timeout(_REASON_S):
                 connection = await create_conn(host.strip("[]"), int(port), **connect)
-            connection.close()
+                try:  # a broker tells its versions to everyone
+                    await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
+                finally:
+                    connection.close()
             reasons.append(f"{server}: it answered only now")
         except KNOWN as error:
             reasons.append(f"{server}: {one_line(error)}")

@@ -29,6 +29,8 @@ KNOWN: tuple[type[BaseException], ...] = (Refused, *(each for each, _ in _MEANIN
 
 def one_line(error: BaseException) -> str:
     """The message for an error of one of the KNOWN classes: what it means, then what was said."""
+    if isinstance(error.__cause__, ssl.SSLError):  # such as that the broker asks for a certificate
+        error = error.__cause__
     said = " ".join(str(error).split())
     if isinstance(error, Refused):
         return said

@@ -2,14 +2,21 @@
 
 Header names are UTF-8 by Kafka's protocol, but no broker checks it, and aiokafka's consumer would never get past a
 record with another one. Here such bytes become U+FFFD, which is in the name of no header that matters.
+
+Nor would it get past the marker of a transaction that compaction has emptied (Kafka keeps the batch of a producer that
+it may hear from again). Such a one aborts nothing: whatever it ended is gone before it, as Kafka's own client has it.
 """
 
+import struct
 from collections.abc import Iterator
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
+
+_NO_ABORT = SimpleNamespace(key=struct.pack(">HH", 0, 1))  # aiokafka looks at the key: version 0, a commit
 
 
 class Batches(_MemoryRecordsPy):  # type: ignore[misc]
@@ -18,7 +25,22 @@ class Batches(_MemoryRecordsPy):  # type: ignore[misc]
     def next_batch(self) -> Any:
         data = self._next_slice
         batch = super().next_batch()
-        return batch if batch.magic < 2 or batch.is_control_batch else _Batch(batch, data)
+        if batch.magic < 2:
+            return batch
+        return _Marker(batch) if batch.is_control_batch else _Batch(batch, data)
+
+
+class _Marker:
+    """The end of a transaction; all but its record is aiokafka's own."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch, _NO_ABORT)
 
 
 class _Batch:

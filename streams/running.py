@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import orjson
 
@@ -23,6 +24,7 @@ from streams.worker import Worker
 
 log = logging.getLogger(__name__)
 
+SAID_AGAIN_S = 10.0
 _PARENT_S = 1.0
 
 
@@ -33,7 +35,8 @@ async def run_worker(settings: Settings, parent: int | None = None) -> None:
     """
     if not __debug__:
         raise Refused("python -O removes the assertions that aiokafka's transactions rely on: start without it")
-    partitions = await verify_for_worker(settings)
+    with _unheard():  # the client logs at ERROR what it then raises, and the one line says it
+        partitions = await verify_for_worker(settings)
     metrics = Metrics(installed_version(), settings.topics, settings.report_currencies, settings.cost_sheets)
     worker = Worker(settings, KafkaClients(settings), metrics, partitions, lambda: time.time_ns() // 1_000_000)
     _on_signals(worker)
@@ -104,6 +107,18 @@ async def run_workers(arguments: list[str], http_port: int, processes: int) -> i
     return max((abs(code) for code in codes), default=0) and 1
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    if level:  # not at debug
+        client.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        client.setLevel(level)
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: Mapping[str, object] = {
@@ -118,20 +133,39 @@ class _JsonLines(logging.Formatter):
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to stderr, as text or as JSON lines; aiokafka only from warnings on, and without tracebacks, but at debug."""
+    """Log to stderr, as text or as JSON lines; at debug aiokafka too, else its warnings, once each in SAID_AGAIN_S."""
     handler = logging.StreamHandler()
     text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     handler.setFormatter(_JsonLines() if settings.log_json else logging.Formatter(text))
+    handler.addFilter(_without_secrets)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     if settings.log_level != "debug":
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
-        handler.addFilter(_for_operators)
+        handler.addFilter(_ForOperators())
 
 
-def _for_operators(record: logging.LogRecord) -> bool:
-    """aiokafka has a traceback for every connection that breaks: what broke it is enough; and one of its connections
-    that was being made when its task was cancelled is closed by whoever collects it.
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """At debug aiokafka logs every request whole: in that of SASL is the password."""
+    return not (record.name.startswith("aiokafka") and "SaslAuthenticate" in record.getMessage())
+
+
+class _ForOperators:
+    """While a broker is away aiokafka says so a hundred times a second, with tracebacks: once in a while is enough, and
+    what broke a connection. One that was being made when its task was cancelled is closed by whoever collects it.
     """
-    if record.name.startswith("aiokafka") and record.exc_info:
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {record.exc_info[1]!r}", (), None
-    return not (record.name == "asyncio" and record.getMessage().startswith("Unclosed AIOKafka"))
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return not (record.name == "asyncio" and record.getMessage().startswith("Unclosed AIOKafka"))
+        kind = record.name, str(record.msg)
+        said_at, since = self._said.get(kind, (0.0, 0))
+        if record.created - said_at < SAID_AGAIN_S:
+            self._said[kind] = said_at, since + 1
+            return False
+        self._said[kind] = record.created, 0
+        text = record.getMessage() + (f": {record.exc_info[1]!r}" if record.exc_info else "")
+        record.msg, record.args, record.exc_info = text + (f" ({since} more since the last)" if since else ""), (), None
+        return True

@@ -71,10 +71,10 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
         self.client.send, self.client._on_connection_closed = send_unless_cut_off, watched
 
 
-def _take_error(task: asyncio.Task[Any]) -> None:
-    """A sender that is cancelled leaves its tasks' errors untaken, and asyncio would log them."""
-    if not task.cancelled():
-        task.exception()
+def _take_error(future: asyncio.Future[Any]) -> None:
+    """What ends a session ends with many errors, of which one is raised: asyncio would log the others."""
+    if not future.cancelled():
+        future.exception()
 
 
 class KafkaClients(KafkaReaders):
@@ -215,7 +215,9 @@ class Session:
                 if batch is not None:
                     topic, partition = target
                     try:
-                        futures[target].append(await self._producer.send_batch(batch, topic, partition=partition))
+                        sent = await self._producer.send_batch(batch, topic, partition=partition)
+                        sent.add_done_callback(_take_error)
+                        futures[target].append(sent)
                     except (
                         kafka.IllegalOperation,
                         AssertionError,

@@ -162,8 +162,8 @@ class Settings(BaseModel):
             )
         if not tls and (self.ssl_cafile or self.ssl_certfile):
             raise ValueError(f"ssl_cafile or ssl_certfile is set, but security_protocol is {self.security_protocol}")
-        if self.ssl_keyfile and not self.ssl_certfile:
-            raise ValueError("ssl_keyfile is set, but ssl_certfile is not")
+        if not self.ssl_certfile and (self.ssl_keyfile or self.ssl_key_password):
+            raise ValueError("ssl_keyfile or ssl_key_password is set, but ssl_certfile is not")
         return self
 
     @property
@@ -186,12 +186,21 @@ class Settings(BaseModel):
             "security_protocol": self.security_protocol,
         }
         if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = _ssl_context(self)
+            options["ssl_context"] = self._ssl_context()
         if self.security_protocol.startswith("SASL_"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = _reveal(self.sasl_password)
         return options
+
+    def _ssl_context(self) -> object:
+        # OpenSSL takes 20 ms to load, and most clusters of a developer have no TLS.
+        from streams.tls import Certificate, client_context
+
+        own = None
+        if self.ssl_certfile:
+            own = Certificate(self.ssl_certfile, self.ssl_keyfile, _reveal(self.ssl_key_password))
+        return client_context(self.ssl_cafile, own, check_host=self.ssl_check_hostname)
 
 
 SECRETS = frozenset({"sasl_password", "ssl_key_password", "import_bearer_token", "import_api_key", "import_fal_key"})
@@ -199,23 +208,6 @@ SECRETS = frozenset({"sasl_password", "ssl_key_password", "import_bearer_token",
 
 def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def _ssl_context(settings: Settings) -> object:
-    # OpenSSL takes 20 ms to load, and most clusters of a developer have no TLS.
-    import ssl
-
-    try:
-        context = ssl.create_default_context(cafile=settings.ssl_cafile)
-        context.check_hostname = settings.ssl_check_hostname
-        if settings.ssl_certfile:
-            context.load_cert_chain(
-                settings.ssl_certfile, settings.ssl_keyfile, lambda: _reveal(settings.ssl_key_password) or ""
-            )
-    except (OSError, ValueError) as error:
-        files = [str(f) for f in (settings.ssl_cafile, settings.ssl_certfile, settings.ssl_keyfile) if f]
-        raise Refused(f"the TLS files {', '.join(files)} cannot be used: {error}") from None
-    return context
 
 
 class _Given(NamedTuple):

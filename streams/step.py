@@ -12,10 +12,10 @@ from itertools import islice
 
 import msgspec
 
-from pricing.accounts import Account, account_bytes, parse_account
+from pricing.accounts import Account, account_bytes
 from pricing.book import Book
 from pricing.documents import json_text
-from pricing.errors import InvalidDocument, InvalidUsage, Rejected
+from pricing.errors import InvalidUsage, Rejected
 from pricing.events import Event
 from pricing.money import exact
 from pricing.pipeline import Priced, price
@@ -24,6 +24,7 @@ from pricing.reading import read_event
 from pricing.times import format_time
 from pricing.totals import DAY_NS, HOUR_NS, Tally, first_total
 from streams import headers, letters
+from streams.account_records import judge
 from streams.batch import Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
 from streams.expiry import expired_days, expired_totals, known_since
 from streams.letters import Arrival
@@ -83,24 +84,21 @@ class _Batch:
                     self._take_account(record)
 
     def _take_account(self, record: InRecord) -> None:
-        ignored = self._counts.accounts_ignored
-        try:
-            account = parse_account(record.value)
-        except InvalidDocument as error:
-            ignored.append(str(error))
+        account, ignored, again = judge(record.key, record.value, self._account)
+        if ignored:
+            self._counts.accounts_ignored.append(ignored)
+        if again is not None:
+            key = again.organization.encode()
+            self._put(record.topic, self._lane.partition, (key, account_bytes(again), [], self._now_ms))
+        if account is None:
             return
         key = account.organization.encode()
         target = self._lane.partition_of(key, self._lane.partitions)
-        known = self._account(account.organization)
-        if target != self._lane.partition:
+        if target == self._lane.partition:
+            self._changes.accounts[account.organization] = account
+        else:
             kept = headers.carried(headers.incoming(record.headers))
             self._put(self._lane.topics.accounts, target, (key, record.value, kept, self._now_ms))
-        elif known is None or known.version < account.version:
-            self._changes.accounts[account.organization] = account
-        elif known != account:
-            ignored.append(f"account {account.organization}: version {account.version} is not after {known.version}")
-            if known.version > account.version:  # compaction keeps the last one
-                self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))
 
     def _account(self, organization: str) -> Account | None:
         return self._changes.accounts.get(organization) or self._state.accounts.get(organization)

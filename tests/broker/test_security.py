@@ -1,6 +1,7 @@
 """SASL, TLS and ACLs on a real Kafka: the settings that connect, and one line for those that do not.
 
-`tls/` has a key and its self-signed certificate for 127.0.0.1, made with `openssl req -x509 -days 36500`.
+`tls/` has a key and its self-signed certificate for 127.0.0.1, made with `openssl req -x509 -days 36500`, and the key
+once more, with the password "right" (`openssl pkcs8 -topk8`).
 """
 
 import asyncio
@@ -40,6 +41,16 @@ def broker() -> Iterator[EmbeddedKafka]:
     scram = [f"SCRAM-SHA-{mechanism}=[name=admin,password=right]" for mechanism in ("256", "512")]
     options = [part for each in scram for part in ("--add-scram", each)]
     with EmbeddedKafka(listeners=listeners, config=config, format_options=options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mutual() -> Iterator[EmbeddedKafka]:
+    """A broker that wants to see the certificate of its clients."""
+    store = {"type": "PEM", "location": str(TLS / "keystore.pem")}
+    config = {f"ssl.keystore.{name}": value for name, value in store.items()}
+    config |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(TLS / "broker.pem")}
+    with EmbeddedKafka(listeners=("SSL",), config=config | {"ssl.client.auth": "required"}) as running:
         yield running
 
 
@@ -92,6 +103,29 @@ def test_an_unknown_authority_is_one_line(broker: EmbeddedKafka, topics: str) ->
     """The system's authorities did not sign it."""
     with pytest.raises(Refused, match="the broker's certificate is not trusted"):
         verify(broker, topics, "SSL")
+
+
+def test_a_client_shows_its_certificate(mutual: EmbeddedKafka, prefix: str) -> None:
+    """The key of which has a password."""
+    asyncio.run(create_topics(_settings(mutual, prefix, "PLAINTEXT"), 2))
+    own = {"ssl_certfile": str(TLS / "broker.pem"), "ssl_keyfile": str(TLS / "encrypted.key")}
+    assert verify(mutual, prefix, "SSL", ssl_cafile=str(TLS / "broker.pem"), ssl_key_password="right", **own) == 2
+
+
+def test_a_client_without_a_certificate_is_told_that_the_broker_wants_one(mutual: EmbeddedKafka, prefix: str) -> None:
+    """The broker only ends the connection; why, is in the alert of TLS."""
+    with pytest.raises(Refused, match=r"no TLS connection to the broker: .*certificate required"):
+        verify(mutual, prefix, "SSL", ssl_cafile=str(TLS / "broker.pem"))
+
+
+def test_a_client_without_sasl_is_not_let_in(broker: EmbeddedKafka, topics: str) -> None:
+    """A broker tells its versions before it asks who is there: that alone is no connection."""
+    environ = {
+        "STREAM_PRICING_BOOTSTRAP_SERVERS": broker.address("SASL_PLAINTEXT"),
+        "STREAM_PRICING_TOPIC_PREFIX": topics,
+    }
+    with pytest.raises(Refused, match=r"no connection to Kafka at .*: Kafka cannot be reached: .* closed"):
+        asyncio.run(verify_for_worker(load_settings(environ=environ)))
 
 
 def test_acls_that_hide_topics_are_one_line(broker: EmbeddedKafka, topics: str) -> None:

@@ -472,8 +472,8 @@ MONEY = [
     Mutant(
         "a lower version of an account is left with the last word",
         STEP,
-        "                self._put(record.topic, target, (key, account_bytes(known), [], self._now_ms))",
-        "                pass",
+        "            self._put(record.topic, self._lane.partition, (key, account_bytes(again), [], self._now_ms))",
+        "            pass",
         "Compaction keeps it, and a new installation prices by it.",
     ),
     Mutant(

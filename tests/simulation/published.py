@@ -64,7 +64,7 @@ class SharedOracle:
         return replace(verdict, origin=record.origin) if isinstance(verdict, Event) else verdict
 
     def price(self, event: Event) -> Any:
-        key = event.identity, event.content
+        key = event.identity, event.content, repr(event.data)  # some lines stand as the event has them
         if key not in self._prices:
             self._prices[key] = self._inner.price(event)
         return self._prices[key]

@@ -159,6 +159,7 @@ def test_a_byte_of_egress_costs_twelve_trillionths_of_ten_dollars():
         ("org_1 image:generate priority=low", "13.2", {"CHF": "1.056"}),
         ("org_1 image:generate model=mdl_ftg30pro", "model-output", {"CHF": "6.6"}),
         ("org_1 image:generate count=0 model=ftg-3.0-pro", None, {}),
+        ("org_1 image:conjure count=0 model=ftg-3.0-pro", "no_price_for_operation", {}),
         (
             "org_1 ftg-embed in=1000 out=8 priority=never",
             None,

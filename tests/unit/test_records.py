@@ -1,7 +1,11 @@
 """Batches with a header name that is not UTF-8 are read to their end, whatever their compression."""
 
+import struct
+
 import pytest
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchBuilderPy
+from aiokafka.record.util import calc_crc32c
 
 from streams.records import Batches
 
@@ -50,3 +54,22 @@ def test_other_damage_is_still_told() -> None:
     broken[-1] ^= 1
     batches = Batches(bytes(broken))
     assert not batches.next_batch().validate_crc()
+
+
+def marker(count: int) -> bytes:
+    """The end of a transaction of producer 7 that aborts it, or with a count of 0 what compaction leaves of that."""
+    record = struct.pack(">bbbb", 0, 0, 0, 8) + struct.pack(">HH", 0, 0) + struct.pack(">bb", 0, 0)
+    records = (bytes([len(record) * 2]) + record) * count
+    # attributes (transactional, control), last offset delta, timestamps, producer, epoch, sequence, number of records
+    body = struct.pack(">hiqqqhii", 0x30, 0, 0, 0, 7, 0, -1, count) + records
+    tail = struct.pack(">ibI", 0, 2, calc_crc32c(body)) + body
+    return struct.pack(">qi", 5, len(tail)) + tail
+
+
+@pytest.mark.parametrize(("count", "is_abort"), [(1, True), (0, False)])
+def test_an_emptied_marker_is_passed_over(count: int, is_abort: bool) -> None:
+    """aiokafka's fetcher asks each marker whether it aborts, and would stay before one that says nothing."""
+    batch = Batches(marker(count)).next_batch()
+    assert batch.validate_crc()
+    assert (batch.is_control_batch, batch.producer_id, batch.next_offset) == (True, 7, 6)
+    assert PartitionRecords._contains_abort_marker(None, batch) is is_abort

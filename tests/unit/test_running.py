@@ -1,5 +1,6 @@
 """A worker as a process: what reaches several of them, and what the log has of the Kafka client."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from streams import running
 
 # Two children that take signals as workers do, and need a moment for their running commit.
 PARENT = """
@@ -45,6 +48,9 @@ async def work():
         raise ConnectionError("the broker is gone")
     except ConnectionError:
         log.exception("Unexpected error in %s", "sender routine")
+    for node in range(3):
+        log.warning("no connection to node %d", node)
+    logging.getLogger("aiokafka.conn").debug("Request %s", "SaslAuthenticateRequest_v1(b'admin\\0secret')")
 run(work(), is_logged=True)
 """
 
@@ -85,13 +91,34 @@ def logged(level: str) -> list[str]:
 
 
 def test_a_worker_logs_what_goes_wrong_in_the_client_in_one_line() -> None:
-    """With the error, and without the traceback that aiokafka has for every connection that breaks."""
-    [line] = logged("info")
+    """With the error, and without the traceback that aiokafka has for every connection that breaks; and it says once
+    what aiokafka says again and again.
+    """
+    line, other = logged("info")
     said = "Unexpected error in sender routine: ConnectionError('the broker is gone')"
     assert line.endswith(f"ERROR aiokafka.producer.sender: {said}")
+    assert other.endswith("WARNING aiokafka.producer.sender: no connection to node 0")
+
+
+def test_what_a_client_says_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And said again after a while."""
+    monkeypatch.setattr(running, "SAID_AGAIN_S", 10.0)
+    for_operators, found = running._ForOperators(), []
+    for at in (100.0, 101.0, 109.9, 110.0, 111.0):
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "no connection to node %d", (int(at),), None)
+        record.created = at
+        if for_operators(record):
+            found.append(record.getMessage())
+    assert found == ["no connection to node 100", "no connection to node 110 (2 more since the last)"]
 
 
 def test_at_debug_a_worker_logs_everything_of_the_client() -> None:
     found = logged("debug")
     assert any(line.endswith("INFO aiokafka.producer.sender: metadata") for line in found)
     assert "Traceback (most recent call last):" in found
+    assert sum("no connection" in line for line in found) == 3
+
+
+def test_no_password_is_logged() -> None:
+    """aiokafka logs its requests at debug, and one of them is the password."""
+    assert not any("secret" in line for line in logged("debug"))

@@ -13,6 +13,7 @@ from streams.errors import Refused
 from streams.expiry import KEPT_DAYS, known_since
 from streams.settings import SECRETS, Settings, load_settings
 
+TLS = Path(__file__).parents[1] / "broker" / "tls"
 SASL = {
     "STREAM_PRICING_SECURITY_PROTOCOL": "SASL_SSL",
     "STREAM_PRICING_SASL_USERNAME": "billing",
@@ -88,7 +89,7 @@ def test_sheets_are_json_in_a_variable() -> None:
         ({"STREAM_PRICING_SSL_CAFILE": "/ca"}, "is set, but security_protocol is PLAINTEXT"),
         (
             {"STREAM_PRICING_SECURITY_PROTOCOL": "SSL", "STREAM_PRICING_SSL_KEYFILE": "/k"},
-            "ssl_keyfile is set, but ssl_certfile is not",
+            "ssl_keyfile or ssl_key_password is set, but ssl_certfile is not",
         ),
     ],
 )
@@ -226,3 +227,17 @@ def test_the_oldest_usage_that_may_be_accepted_has_its_hour_still(of_the_day: in
     now = 20_000 * DAY_NS + of_the_day
     oldest = known_since(now, longest * DAY_NS) * DAY_NS
     assert oldest + HOUR_NS + KEPT_DAYS["hour"] * DAY_NS > now
+
+
+@pytest.mark.parametrize(("password", "said"), [("", "is not set"), ("wr0ng", "does not open it")])
+def test_a_key_that_stays_closed_is_named(password: str, said: str) -> None:
+    """OpenSSL says "PEM lib", of all files together."""
+    environ = {
+        "STREAM_PRICING_SECURITY_PROTOCOL": "SSL",
+        "STREAM_PRICING_SSL_CERTFILE": str(TLS / "broker.pem"),
+        "STREAM_PRICING_SSL_KEYFILE": str(TLS / "encrypted.key"),
+        "STREAM_PRICING_SSL_KEY_PASSWORD": password,
+    }
+    with pytest.raises(Refused) as refused:
+        load_settings(environ=environ).client_options()
+    assert str(refused.value) == f"the key in {TLS / 'encrypted.key'} is encrypted, and ssl_key_password {said}"

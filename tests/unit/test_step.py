@@ -506,6 +506,24 @@ def test_a_lower_version_has_not_the_last_word() -> None:
     assert (again.outputs.get((TOPICS.accounts, 0)), again.counts.accounts_ignored) == (None, [])
 
 
+@pytest.mark.parametrize("value", [None, b"", b"{", b"junk", b"[1]", b"\xff"])
+def test_what_is_no_account_at_all_has_not_the_last_word(value: bytes | None) -> None:
+    """What is known is appended once more, where something is."""
+    found, known = state(), account("a")
+    bad = Rec(TOPICS.accounts, 0, 1, NOW_MS, b"a", value)
+    [(key, written, *_)] = out(run(found, accounts=[account_record(known), bad]), TOPICS.accounts)
+    assert (key, written) == (b"a", account_bytes(known))
+    assert not run(found, accounts=[bad]).outputs.get((TOPICS.accounts, 0))
+
+
+def test_an_account_of_another_version_of_the_worker_is_not_answered() -> None:
+    """It may be good there, and the two would answer each other for ever."""
+    newer = Rec(TOPICS.accounts, 0, 1, NOW_MS, b"a", b'{"organization": "a", "version": 9, "colour": 1}')
+    result = run(state(), accounts=[account_record(account("a")), newer])
+    assert not result.outputs.get((TOPICS.accounts, 0))
+    assert len(result.counts.accounts_ignored) == 1
+
+
 def test_a_tombstone_of_an_account_is_called_so() -> None:
     result = run(state(), accounts=[Rec(TOPICS.accounts, 0, 0, NOW_MS, b"a", None)])
     assert result.counts.accounts_ignored == ["account: document: is a tombstone, and what was known stays"]
@@ -691,7 +709,7 @@ def test_a_record_on_which_the_worker_fails_is_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(StepFailed) as failed:
         run(found, cures=[(found.parked[0], as_parked(parked, 3))])
     assert failed.value.origin == (TOPICS.parked, 0, 3)
-    monkeypatch.setattr(step_module, "parse_account", broken)
+    monkeypatch.setattr(step_module, "judge", broken)
     with pytest.raises(StepFailed) as failed:
         run(state(), accounts=[account_record(account("a"), 9)])
     assert failed.value.origin == (TOPICS.accounts, 0, 9)
