@@ -6,12 +6,12 @@ asked about (`allow_auto_topic_creation`), and hides why a connection failed. Ev
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import create_conn
 from aiokafka.errors import (
     KafkaConnectionError,
     NodeNotReadyError,
@@ -25,7 +25,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients import STOP_TIMEOUT_S, ends
 from streams.errors import Refused
-from streams.kafka_errors import KNOWN, one_line
+from streams.reaching import why_not
 from streams.rights import check_rights
 from streams.settings import Settings
 from streams.topics import TopicFacts, TopicSpec, config_differences, small_books, weaknesses
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 _TOPIC_RESOURCE = 2
 _FETCH_API = 1
 _CREATION_POLL_S = 0.1
-_REASON_S = 3.0
 
 
 class Findings(NamedTuple):
@@ -247,7 +246,15 @@ class _Cluster:
         return any(key == _FETCH_API and lowest < 4 for key, lowest, _ in answer.api_versions)
 
     async def _ask(self, request: Any) -> Any:
-        return await self._send(self._client.get_random_node(), request)
+        """The answer of any broker: one may be silent, and two are asked."""
+        asked = self._client.get_random_node()
+        try:
+            return await self._send(asked, request)
+        except TimeoutError:
+            others = [broker.nodeId for broker in self._client.cluster.brokers() if broker.nodeId != asked]
+            if not others:
+                raise
+            return await self._send(random.choice(others), request)
 
     async def _send(self, node: int | None, request: Any) -> Any:
         try:
@@ -257,8 +264,8 @@ class _Cluster:
             broker = self._client.cluster.broker_metadata(node)
             if broker is None:
                 raise
-            why_not = await _why_not([f"{broker.host}:{broker.port}"], self._options)
-            raise Refused(f"{why_not}; so the cluster calls its broker {node} (advertised.listeners)") from None
+            reason = await why_not([f"{broker.host}:{broker.port}"], self._options)
+            raise Refused(f"{reason}; so the cluster calls its broker {node} (advertised.listeners)") from None
 
 
 @asynccontextmanager
@@ -268,31 +275,10 @@ async def _cluster(settings: Settings) -> AsyncIterator[_Cluster]:
     client = AIOKafkaClient(**options)
     try:
         try:
-            async with asyncio.timeout(settings.request_timeout_ms / 1000):
+            async with asyncio.timeout(settings.request_timeout_ms / 1000 * len(options["bootstrap_servers"])):
                 await client.bootstrap()
         except (KafkaConnectionError, TimeoutError):
-            raise Refused(await _why_not(options["bootstrap_servers"], options)) from None
+            raise Refused(await why_not(options["bootstrap_servers"], options)) from None
         yield _Cluster(client, options)
     finally:
         await ends(client.close(), STOP_TIMEOUT_S)
-
-
-async def _why_not(servers: Iterable[str], options: Mapping[str, Any]) -> str:
-    """What the client only logs: why each of the brokers does not let us in."""
-    reasons = []
-    for server in servers:
-        host, _, port = server.rpartition(":")
-        connect = {key: value for key, value in options.items() if key != "bootstrap_servers"}
-        try:
-            async with asyncio.timeout(_REASON_S):
-                connection = await create_conn(host.strip("[]"), int(port), **connect)
-                try:  # a broker tells its versions to everyone
-                    await connection.send(MetadataRequest([], allow_auto_topic_creation=False))
-                finally:
-                    connection.close()
-            reasons.append(f"{server}: it answered only now")
-        except KNOWN as error:
-            reasons.append(f"{server}: {one_line(error)}")
-        except OSError as error:
-            reasons.append(f"{server}: {error.strerror or str(error) or type(error).__name__}")
-    return f"no connection to Kafka at {'; '.join(reasons)}"

@@ -5,7 +5,7 @@ Called with the old owner fenced: whatever is in the logs then is all that it ha
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.state import Position, State, restore
 
 _FETCH_S = 0.01
+_ASK_AGAIN_S = (0.5, 1.5)
 
 
 class Kept(NamedTuple):
@@ -30,11 +31,13 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What the logs say: the state, where its position lies, and the accounts that it has not taken in yet."""
+    """What the logs say: the state, where its position lies, the accounts that it has not taken in yet, and where the
+    changelogs end that were read, by topic."""
 
     state: State
     position_at: int
     accounts: list[ConsumerRecord]
+    ends: dict[str, int]
 
 
 class PartitionLogs:
@@ -51,14 +54,16 @@ class PartitionLogs:
     async def restore(self, kept: Kept | None) -> Restored:
         """Read the state, or take the kept one where it is still what the changelog ends with."""
         async with self._reader() as reader:
+            topics = [self._topics.state]
             if kept is None or not await self._is_current(reader, kept):
-                kept = await self._read_state(reader)
-            await self._refuse_hidden(reader)
+                topics.append(self._topics.totals)
+                kept = await self._read_state(reader, topics)
+            ends = {topic: await self._end_of(reader, topic) for topic in topics}
             state = kept.state
             state.position = await self._checked(reader, state.position)
             accounts: list[ConsumerRecord] = []
             await self._read(reader, {self._part(self._topics.accounts): state.position.accounts}, accounts.append)
-            return Restored(state, kept.position_at, accounts)
+            return Restored(state, kept.position_at, accounts, ends)
 
     async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
         """The records at these offsets (ascending) of the parked topic; those that are gone are left out."""
@@ -77,14 +82,14 @@ class PartitionLogs:
     async def _reader(self) -> AsyncIterator[Any]:
         reader = self._clients.reader()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(2 * self._timeout_s):  # of the brokers to start from one may be silent
                 await reader.start()
             yield reader
         finally:
             await stop(reader)
 
-    async def _read_state(self, reader: Any) -> Kept:
-        latest: dict[str, dict[bytes, bytes]] = {self._topics.state: {}, self._topics.totals: {}}
+    async def _read_state(self, reader: Any, topics: Sequence[str]) -> Kept:
+        latest: dict[str, dict[bytes, bytes]] = {topic: {} for topic in topics}
         position_at = -1
 
         def take(record: ConsumerRecord) -> None:
@@ -113,12 +118,12 @@ class PartitionLogs:
         await self._read(reader, {self._part(self._topics.state): kept.position_at}, take)
         return bool(last) and last[-1] == msgspec.json.encode(kept.state.position)
 
-    async def _refuse_hidden(self, reader: Any) -> None:
-        """Refused where the changelog does not end with its last stable offset: the end of a transaction is missing.
+    async def _end_of(self, reader: Any, topic: str) -> int:
+        """Where a changelog ends. Refused where that is not its last stable offset: a transaction has no end there.
 
         Its records would be made anew, and the next commit would show them beside those.
         """
-        part = self._part(self._topics.state)
+        part = self._part(topic)
         async with asyncio.timeout(self._timeout_s):
             while (end := reader.highwater(part)) is None:  # noqa: ASYNC110  a fetch sets it, and gives no sign
                 await asyncio.sleep(_FETCH_S)
@@ -128,6 +133,7 @@ class PartitionLogs:
                 f"{part.topic}-{part.partition} has records from {stable} to {end} of a transaction that has no end and"
                 " of which nobody knows how it was decided: see kafka-transactions.sh find-hanging"
             )
+        return int(end)
 
     async def _read(
         self,
@@ -153,9 +159,19 @@ class PartitionLogs:
         await read_to(reader, {part: last[part] for part in parts if last[part] > first[part]}, take, self._timeout_s)
 
     async def _checked(self, reader: Any, position: Position) -> Position:
-        """The position, held against the group's offsets and the logs; a new one begins at the beginning."""
+        """The position, held against the group's offsets and the logs; a new one begins at the beginning.
+
+        A contradiction has to last: a broker that was frozen answers from before, until it hears that it was replaced.
+        """
+        for pause_s in _ASK_AGAIN_S:
+            with suppress(Refused):
+                return await self._compared(reader, position)
+            await asyncio.sleep(pause_s)
+        return await self._compared(reader, position)
+
+    async def _compared(self, reader: Any, position: Position) -> Position:
         parts = [self._part(topic) for topic in self._topics.inputs]
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(2 * self._timeout_s):
             committed = await self._clients.committed(parts)
             beginnings = await reader.beginning_offsets(parts)
             ends = await reader.end_offsets(parts)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import orjson
+from aiokafka.errors import KafkaError
 
 from pricing.times import format_time
 from streams.admin import verify_for_worker
@@ -158,8 +159,11 @@ class _ForOperators:
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def __call__(self, record: logging.LogRecord) -> bool:
+        if record.name == "asyncio":
+            untaken = record.exc_info and isinstance(record.exc_info[1], KafkaError)  # in one of aiokafka's own futures
+            return not (untaken or record.getMessage().startswith("Unclosed AIOKafka"))
         if not record.name.startswith("aiokafka"):
-            return not (record.name == "asyncio" and record.getMessage().startswith("Unclosed AIOKafka"))
+            return True
         kind = record.name, str(record.msg)
         said_at, since = self._said.get(kind, (0.0, 0))
         if record.created - said_at < SAID_AGAIN_S:

@@ -7,6 +7,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 - Between the two the last transaction is ended once more, as it was decided: a killed broker may forget its markers.
 - The first connection that breaks ends a session, used or not: what is sent on another one could end with the records
   whose markers were forgotten, and they would share its fate.
+- The first records in a changelog have to come where it ended when it was read: a broker that was frozen and does not
+  know yet that it was replaced as its leader shows it as it was, and everything since would be made once more.
 - Every future of a produce is awaited before the commit: aiokafka commits a transaction of which the broker refused a
   batch, and moves the offsets on.
 - Any error, timeout or cancellation leaves the outcome unknown. The session is then over: nothing is sent again from
@@ -118,15 +120,18 @@ class Session:
         self._logs = PartitionLogs(clients, settings, partition, partitions)
         # A commit waits for less than the broker waits for a transaction.
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
+        # Of the brokers to start from one may be silent, and each of the three clients may try that one first.
+        self._open_timeout_s = self._commit_timeout_s + 3 * settings.request_timeout_ms / 1000
         self._transactional_id = settings.transactional_id(partition)
         self._producer: Any = None
         self._unmarked = unmarked
+        self._ends: dict[str, int] = {}
         self.position_at = -1
 
     async def open(self, kept: Kept | None) -> Restored:
         """Fence the old owner, then read what is known of the partition. Raises Fenced, OutcomeUnknown or Refused."""
         with _classified():
-            async with asyncio.timeout(self._commit_timeout_s):
+            async with asyncio.timeout(self._open_timeout_s):
                 last = await self._clients.transaction_state(self._transactional_id)
                 if last in _DECIDED:
                     self._unmarked[self.partition] = last
@@ -135,6 +140,7 @@ class Session:
                 await self._mark_again()
             restored = await self._logs.restore(kept)
         self.position_at = restored.position_at
+        self._ends = dict(restored.ends)
         return restored
 
     async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
@@ -196,11 +202,19 @@ class Session:
             step.complete(list(islice(chain.from_iterable(sent[parked]), len(step.newly_parked))))
         step.outputs[changelog] = [(key, value, [], step.now_ms) for key, value in state.records(step.changes)]
         sent = await self._send(step, list(step.outputs))
+        self._check_ends(sent)
         position = zip(topics.inputs, step.changes.position.offsets, strict=True)
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in position}
         await producer.send_offsets_to_transaction(offsets, self._settings.group)
         await producer.commit_transaction()
         self.position_at = sent[changelog][0][0]
+
+    def _check_ends(self, sent: dict[Target, list[range]]) -> None:
+        """The first records in a changelog come where it ended when it was read: only the true leader takes them."""
+        for topic in [topic for topic in self._ends if sent.get((topic, self.partition))]:
+            end, first = self._ends.pop(topic), sent[topic, self.partition][0][0]
+            if first != end:
+                raise OutcomeUnknown(f"{topic}-{self.partition} goes on at {first}, but was read to {end} only")
 
     async def _send(self, step: Step, targets: list[Target]) -> dict[Target, list[range]]:
         """Send these outputs, one batch per topic and partition where it fits; the offsets that each batch got."""

@@ -98,6 +98,20 @@ RULES = [
         "Records whose transaction has no end are made anew, and the next marker shows both.",
     ),
     Mutant(
+        "a changelog goes on anywhere",
+        SESSION,
+        "            if first != end:\n",
+        "            if first < end:\n",
+        "A broker that was frozen shows it as it was, and everything since is priced once more.",
+    ),
+    Mutant(
+        "one contradiction is enough",
+        RESTORING,
+        "        for pause_s in _ASK_AGAIN_S:\n",
+        "        for pause_s in ():\n",
+        "A coordinator that was frozen answers from before, and the worker ends though nothing is wrong.",
+    ),
+    Mutant(
         "no seek",
         TASK,
         "            self._seek(part, offset)\n",

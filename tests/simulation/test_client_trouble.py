@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 from unittest import mock
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.clients import stop
-from tests.simulation.clients import SimProducer
+from tests.simulation.clients import SimClients, SimProducer
 from tests.simulation.consumer import SimConsumer
 from tests.simulation.group_consumer import SimGroupConsumer
 from tests.simulation.scripts import THREE, one_host
@@ -91,6 +93,70 @@ def test_a_loop_that_is_cancelled_by_nobody_ends_the_worker() -> None:
         raise asyncio.CancelledError
 
     assert repr(failure_of(getmany)) == "RuntimeError('a client has cancelled its caller')"
+
+
+def test_a_coordinator_that_was_frozen_is_asked_again() -> None:
+    """It answers from before, until it hears that another has taken its place: that contradicts nothing."""
+    asked: list[object] = []
+    really_committed = SimClients.committed
+
+    async def committed(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
+        found = await really_committed(self, tps)
+        asked.append(self)
+        return dict.fromkeys(found, 0) if len(asked) <= 2 else found
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.send(*THREE)
+        await world.settle()
+        await host.stop()
+        asked.clear()
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    with mock.patch.object(SimClients, "committed", committed):
+        told(scenario)
+    assert len(asked) > 2
+
+
+def test_a_changelog_that_a_frozen_broker_shows_as_it_was_is_not_gone_on_from() -> None:
+    """What came since would be priced once more: only the leader that is one takes records, and says where they are."""
+    before: dict[TopicPartition, int] = {}
+    listed: Counter[TopicPartition] = Counter()
+    end_offsets, highwater, last_stable = SimConsumer.end_offsets, SimConsumer.highwater, SimConsumer.last_stable_offset
+
+    def as_it_was(tp: TopicPartition, end: Any) -> Any:
+        return before[tp] if listed[tp] == 1 else end  # the first to read it is shown what was
+
+    async def listing(self: SimConsumer, tps: Any) -> dict[TopicPartition, int]:
+        listed.update(tp for tp in tps if tp in before)
+        return {tp: as_it_was(tp, end) for tp, end in (await end_offsets(self, tps)).items()}
+
+    async def nothing(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
+        return dict.fromkeys(tps)
+
+    async def scenario(world: World) -> None:
+        world.send(THREE[0])
+        host = await one_host(world)
+        for topic in (world.topics.state, world.topics.totals):
+            before[TopicPartition(topic, 0)] = world.broker.log(TopicPartition(topic, 0)).end
+        world.send(*THREE[1:])
+        await world.settle()
+        await host.stop()
+        listed.clear()
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    with (
+        mock.patch.object(SimConsumer, "end_offsets", listing),
+        mock.patch.object(SimConsumer, "highwater", lambda self, tp: as_it_was(tp, highwater(self, tp))),
+        mock.patch.object(SimConsumer, "last_stable_offset", lambda self, tp: as_it_was(tp, last_stable(self, tp))),
+        mock.patch.object(SimClients, "committed", nothing),
+    ):
+        told(scenario)
+    assert max(listed.values()) > 1
 
 
 class Client:

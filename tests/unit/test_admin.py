@@ -16,7 +16,10 @@ class Client:
     """It was let in, and the cluster has told it of a broker that it cannot reach."""
 
     def __init__(self, **_: object) -> None:
-        self.cluster = SimpleNamespace(broker_metadata=lambda node: SimpleNamespace(host="127.0.0.1", port=1))
+        self.cluster = SimpleNamespace(
+            broker_metadata=lambda node: SimpleNamespace(host="127.0.0.1", port=1),
+            brokers=lambda: [SimpleNamespace(nodeId=7), SimpleNamespace(nodeId=8)],
+        )
 
     async def bootstrap(self) -> None:
         pass
@@ -38,3 +41,20 @@ def test_a_broker_that_is_not_where_the_cluster_says_is_named(monkeypatch: pytes
         asyncio.run(admin.partition_count(load_settings(environ={}), "usage.raw.v1"))
     assert str(refused.value).startswith("no connection to Kafka at 127.0.0.1:1: ")
     assert str(refused.value).endswith("; so the cluster calls its broker 7 (advertised.listeners)")
+
+
+def test_another_broker_is_asked_where_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class HalfSilent(Client):
+        async def send(self, node: int, request: Any) -> Any:
+            asked.append(node)
+            await asyncio.sleep(60 if node == 7 else 0)
+            return SimpleNamespace(
+                to_object=lambda: {"topics": [{"error_code": 0, "topic": "t", "partitions": [0, 1]}]}
+            )
+
+    monkeypatch.setattr(admin, "AIOKafkaClient", HalfSilent)
+    settings = load_settings(environ={"STREAM_PRICING_REQUEST_TIMEOUT_MS": "1000"})
+    assert asyncio.run(admin.partition_count(settings, "t")) == 2
+    assert asked == [7, 8]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from streams import running
 
@@ -117,6 +118,14 @@ def test_at_debug_a_worker_logs_everything_of_the_client() -> None:
     assert any(line.endswith("INFO aiokafka.producer.sender: metadata") for line in found)
     assert "Traceback (most recent call last):" in found
     assert sum("no connection" in line for line in found) == 3
+
+
+def test_an_error_that_nobody_took_from_the_client_is_not_logged() -> None:
+    """Its sender leaves some behind in futures of its own when a session ends; what ended it is told."""
+    for error, is_told in ((KafkaError("away"), False), (ValueError("ours"), True)):
+        said = (type(error), error, None)
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "Future exception was never retrieved", (), said)
+        assert running._ForOperators()(record) is is_told
 
 
 def test_no_password_is_logged() -> None:
