@@ -51,7 +51,8 @@ class Plan:
 def demo(settings: Settings, plan: Plan) -> list[str]:
     """Run it; what does not add up at the end. Without `plan.exit` it goes on until Ctrl-C. Raises Refused."""
     started = time.monotonic()
-    print("starting Kafka …", flush=True)
+    given = "bootstrap_servers" in settings.model_fields_set
+    print(f"connecting to {settings.bootstrap_servers} …" if given else "starting Kafka …", flush=True)
     if "report_currencies" not in settings.model_fields_set:
         settings = settings.model_copy(update={"report_currencies": CURRENCIES})
     with trial(settings, "demo") as mine, ExitStack() as stack:
