@@ -31,8 +31,8 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What the logs say: the state, where its position lies, the accounts that it has not taken in yet, and where the
-    changelogs end that were read, by topic."""
+    """What the logs say: the state, where its position lies, the accounts that it has not taken in yet; and the offsets
+    to which the changelogs were read, by topic."""
 
     state: State
     position_at: int
@@ -54,11 +54,11 @@ class PartitionLogs:
     async def restore(self, kept: Kept | None) -> Restored:
         """Read the state, or take the kept one where it is still what the changelog ends with."""
         async with self._reader() as reader:
-            topics = [self._topics.state]
-            if kept is None or not await self._is_current(reader, kept):
-                topics.append(self._topics.totals)
-                kept = await self._read_state(reader, topics)
-            ends = {topic: await self._end_of(reader, topic) for topic in topics}
+            ends: dict[str, int] = {}
+            if kept is None or not await self._is_current(reader, kept, ends):
+                kept = await self._read_state(reader, ends)
+            for topic in ends:
+                await self._refuse_hidden(reader, self._part(topic))
             state = kept.state
             state.position = await self._checked(reader, state.position)
             accounts: list[ConsumerRecord] = []
@@ -88,8 +88,8 @@ class PartitionLogs:
         finally:
             await stop(reader)
 
-    async def _read_state(self, reader: Any, topics: Sequence[str]) -> Kept:
-        latest: dict[str, dict[bytes, bytes]] = {topic: {} for topic in topics}
+    async def _read_state(self, reader: Any, ends: dict[str, int]) -> Kept:
+        latest: dict[str, dict[bytes, bytes]] = {self._topics.state: {}, self._topics.totals: {}}
         position_at = -1
 
         def take(record: ConsumerRecord) -> None:
@@ -102,12 +102,12 @@ class PartitionLogs:
             if record.key == b"position":
                 position_at = record.offset
 
-        await self._read(reader, {self._part(topic): 0 for topic in latest}, take)
+        ends |= await self._read(reader, {self._part(topic): 0 for topic in latest}, take)
         changelog, totals = latest.values()
         app, partition, partitions = self._settings.app, self._partition, self._partitions
         return Kept(restore(changelog, totals, app=app, partition=partition, partitions=partitions), position_at)
 
-    async def _is_current(self, reader: Any, kept: Kept) -> bool:
+    async def _is_current(self, reader: Any, kept: Kept, ends: dict[str, int]) -> bool:
         """Whether the last position in the changelog is still the one that the kept state ends with."""
         last: list[bytes] = []
 
@@ -115,15 +115,14 @@ class PartitionLogs:
             if record.key == b"position":
                 last.append(record.value)
 
-        await self._read(reader, {self._part(self._topics.state): kept.position_at}, take)
+        ends |= await self._read(reader, {self._part(self._topics.state): kept.position_at}, take)
         return bool(last) and last[-1] == msgspec.json.encode(kept.state.position)
 
-    async def _end_of(self, reader: Any, topic: str) -> int:
-        """Where a changelog ends. Refused where that is not its last stable offset: a transaction has no end there.
+    async def _refuse_hidden(self, reader: Any, part: TopicPartition) -> None:
+        """Refused where a changelog does not end with its last stable offset: the end of a transaction is missing.
 
         Its records would be made anew, and the next commit would show them beside those.
         """
-        part = self._part(topic)
         async with asyncio.timeout(self._timeout_s):
             while (end := reader.highwater(part)) is None:  # noqa: ASYNC110  a fetch sets it, and gives no sign
                 await asyncio.sleep(_FETCH_S)
@@ -133,7 +132,6 @@ class PartitionLogs:
                 f"{part.topic}-{part.partition} has records from {stable} to {end} of a transaction that has no end and"
                 " of which nobody knows how it was decided: see kafka-transactions.sh find-hanging"
             )
-        return int(end)
 
     async def _read(
         self,
@@ -142,10 +140,11 @@ class PartitionLogs:
         take: Callable[[ConsumerRecord], None],
         *,
         until: int | None = None,
-    ) -> None:
+    ) -> dict[str, int]:
         """Read each partition from its start, or the log's if that is later, to its last stable offset as of now.
 
-        `until`: to there, however long it takes. What has just been committed becomes stable with its marker only.
+        Returns that offset by topic. `until`: to there instead, however long it takes: what has just been committed
+        becomes stable with its marker only.
         """
         parts = list(starts)
         async with asyncio.timeout(self._timeout_s):
@@ -157,6 +156,7 @@ class PartitionLogs:
             reader.seek(part, first[part])
         last = {part: ends[part] if until is None else until for part in parts}
         await read_to(reader, {part: last[part] for part in parts if last[part] > first[part]}, take, self._timeout_s)
+        return {part.topic: end for part, end in last.items()}
 
     async def _checked(self, reader: Any, position: Position) -> Position:
         """The position, held against the group's offsets and the logs; a new one begins at the beginning.
