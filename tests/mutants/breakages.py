@@ -16,6 +16,7 @@ PIPELINE, BOOK, TOTALS, READING = "pricing/pipeline.py", "pricing/book.py", "pri
 SELECTION, CODEC, CHECKS = "pricing/selection.py", "streams/codec.py", "pricing/checks.py"
 DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
 COST, TOTAL_CODEC, RECONCILING = "pricing/costs.py", "streams/total_codec.py", "streams/reconciling.py"
+ACCOUNT_RECORDS = "streams/account_records.py"
 RECORDS = "streams/records.py"
 
 
@@ -489,6 +490,27 @@ MONEY = [
         "            self._put(record.topic, self._lane.partition, (key, account_bytes(again), [], self._now_ms))",
         "            pass",
         "Compaction keeps it, and a new installation prices by it.",
+    ),
+    Mutant(
+        "a tombstone of an account is left with the last word",
+        ACCOUNT_RECORDS,
+        "None if _is_object(value) else named",
+        "None",
+        "Compaction keeps it, and a new installation knows nothing of the account.",
+    ),
+    Mutant(
+        "every bad account is answered",
+        ACCOUNT_RECORDS,
+        "None if _is_object(value) else named",
+        "named",
+        "Workers of two versions, of which one knows more fields, answer each other for ever.",
+    ),
+    Mutant(
+        "an emptied marker is waited at",
+        RECORDS,
+        "        return _Marker(batch) if batch.is_control_batch else _Batch(batch, data)\n",
+        "        return batch if batch.is_control_batch else _Batch(batch, data)\n",
+        "Compaction leaves such markers, and aiokafka's consumer would not get past one.",
     ),
     Mutant(
         "the older generation of totals is asked first",
