@@ -201,7 +201,7 @@ RULES = [
     Mutant(
         "kept without comparing",
         RESTORING,
-        "if kept is None or not await self._is_current(reader, kept):",
+        "if kept is None or not await self._is_current(reader, kept, ends):",
         "if kept is None:",
         "Rule 5: memory that another owner has overtaken is used.",
     ),
