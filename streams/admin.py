@@ -275,7 +275,7 @@ async def _cluster(settings: Settings) -> AsyncIterator[_Cluster]:
     client = AIOKafkaClient(**options)
     try:
         try:
-            async with asyncio.timeout(settings.request_timeout_ms / 1000 * len(options["bootstrap_servers"])):
+            async with asyncio.timeout(settings.start_timeout_s):
                 await client.bootstrap()
         except (KafkaConnectionError, TimeoutError):
             raise Refused(await why_not(options["bootstrap_servers"], options)) from None

@@ -41,6 +41,7 @@ class Books:
         self._clients = clients
         self._part = TopicPartition(settings.topics.books, 0)
         self._timeout_s = settings.request_timeout_ms / 1000
+        self._start_timeout_s = settings.start_timeout_s
         self._metrics = metrics
         self._published = published
         self._known: set[str] = set()
@@ -66,7 +67,7 @@ class Books:
     async def _follow(self) -> None:
         reader = self._clients.reader()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._start_timeout_s):
                 await reader.start()
                 reader.assign([self._part])
                 beginning = (await reader.beginning_offsets([self._part]))[self._part]

@@ -148,7 +148,7 @@ async def _send(settings: Settings, topic: str, records: Sequence[tuple[str, byt
         max_request_size=BOOK_RECORD_BYTES_MAX,
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(settings.start_timeout_s):
             await producer.start()
         for start in range(0, len(records), _CHUNK_RECORDS):
             # An idempotent producer of aiokafka tries again for ever.

@@ -39,7 +39,7 @@ async def read_topic(
         group_id=None,
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(settings.start_timeout_s):
             await consumer.start()
         ends = await _assign(consumer, chosen, timeout_s)
         await read_to(consumer, ends, on_record, timeout_s)

@@ -52,7 +52,19 @@ class PartitionLogs:
         self._timeout_s = settings.request_timeout_ms / 1000
 
     async def restore(self, kept: Kept | None) -> Restored:
-        """Read the state, or take the kept one where it is still what the changelog ends with."""
+        """Read the state, or take the kept one where it is still what the changelog ends with.
+
+        Refused where the logs contradict each other, but not at once: a broker that was frozen answers from before,
+        until it hears that it was replaced.
+        """
+        for pause_s in _ASK_AGAIN_S:
+            with suppress(Refused):
+                return await self._restore(kept)
+            kept = None
+            await asyncio.sleep(pause_s)
+        return await self._restore(None)
+
+    async def _restore(self, kept: Kept | None) -> Restored:
         async with self._reader() as reader:
             ends: dict[str, int] = {}
             if kept is None or not await self._is_current(reader, kept, ends):
@@ -82,7 +94,7 @@ class PartitionLogs:
     async def _reader(self) -> AsyncIterator[Any]:
         reader = self._clients.reader()
         try:
-            async with asyncio.timeout(2 * self._timeout_s):  # of the brokers to start from one may be silent
+            async with asyncio.timeout(self._settings.start_timeout_s):
                 await reader.start()
             yield reader
         finally:
@@ -159,19 +171,9 @@ class PartitionLogs:
         return {part.topic: end for part, end in last.items()}
 
     async def _checked(self, reader: Any, position: Position) -> Position:
-        """The position, held against the group's offsets and the logs; a new one begins at the beginning.
-
-        A contradiction has to last: a broker that was frozen answers from before, until it hears that it was replaced.
-        """
-        for pause_s in _ASK_AGAIN_S:
-            with suppress(Refused):
-                return await self._compared(reader, position)
-            await asyncio.sleep(pause_s)
-        return await self._compared(reader, position)
-
-    async def _compared(self, reader: Any, position: Position) -> Position:
+        """The position, held against the group's offsets and the logs; a new one begins at the beginning."""
         parts = [self._part(topic) for topic in self._topics.inputs]
-        async with asyncio.timeout(2 * self._timeout_s):
+        async with asyncio.timeout(self._settings.start_timeout_s):
             committed = await self._clients.committed(parts)
             beginnings = await reader.beginning_offsets(parts)
             ends = await reader.end_offsets(parts)

@@ -87,7 +87,7 @@ class _TopicRights(Request[_MetadataRequest]):  # type: ignore[misc]
 
 async def check_rights(client: AIOKafkaClient, settings: Settings, partitions: int) -> None:
     """Refused names every right on the topics, the group and the transactional ids that a worker lacks."""
-    async with asyncio.timeout(settings.request_timeout_ms / 1000):
+    async with asyncio.timeout(settings.start_timeout_s):
         missing = await _missing_on_topics(client, settings)
         for partition in sorted({0, partitions - 1}):
             missing += await _missing_for_transactions(client, settings, settings.transactional_id(partition))

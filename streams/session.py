@@ -7,8 +7,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 - Between the two the last transaction is ended once more, as it was decided: a killed broker may forget its markers.
 - The first connection that breaks ends a session, used or not: what is sent on another one could end with the records
   whose markers were forgotten, and they would share its fate.
-- The first records in a changelog have to come where it ended when it was read: a broker that was frozen and does not
-  know yet that it was replaced as its leader shows it as it was, and everything since would be made once more.
+- The first records in a changelog have to come where it was read to: a broker that was frozen, and does not know yet that
+  it was replaced as its leader, shows it as it was, and everything since would be made once more.
 - Every future of a produce is awaited before the commit: aiokafka commits a transaction of which the broker refused a
   batch, and moves the offsets on.
 - Any error, timeout or cancellation leaves the outcome unknown. The session is then over: nothing is sent again from
@@ -120,8 +120,7 @@ class Session:
         self._logs = PartitionLogs(clients, settings, partition, partitions)
         # A commit waits for less than the broker waits for a transaction.
         self._commit_timeout_s = settings.transaction_timeout_ms / 1000 * 0.75
-        # Of the brokers to start from one may be silent, and each of the three clients may try that one first.
-        self._open_timeout_s = self._commit_timeout_s + 3 * settings.request_timeout_ms / 1000
+        self._open_timeout_s = self._commit_timeout_s + 3 * settings.start_timeout_s / 2  # three clients one by one
         self._transactional_id = settings.transactional_id(partition)
         self._producer: Any = None
         self._unmarked = unmarked
@@ -142,6 +141,11 @@ class Session:
         self.position_at = restored.position_at
         self._ends = dict(restored.ends)
         return restored
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether commits went on where state and totals were read to: until then the last ones may be lacking."""
+        return self._settings.topics.totals not in self._ends
 
     async def read_parked(self, offsets: Sequence[int]) -> dict[int, ConsumerRecord]:
         """The parked records at these offsets, ascending. Raises as `open` does."""
@@ -212,9 +216,10 @@ class Session:
     def _check_ends(self, sent: dict[Target, list[range]]) -> None:
         """The first records in a changelog come where it ended when it was read: only the true leader takes them."""
         for topic in [topic for topic in self._ends if sent.get((topic, self.partition))]:
-            end, first = self._ends.pop(topic), sent[topic, self.partition][0][0]
+            end, first = self._ends[topic], sent[topic, self.partition][0][0]
             if first != end:
                 raise OutcomeUnknown(f"{topic}-{self.partition} goes on at {first}, but was read to {end} only")
+            del self._ends[topic]
 
     async def _send(self, step: Step, targets: list[Target]) -> dict[Target, list[range]]:
         """Send these outputs, one batch per topic and partition where it fits; the offsets that each batch got."""

@@ -179,6 +179,11 @@ class Settings(BaseModel):
         """The id that fences the other owners of `partition`."""
         return f"{self.group}.{partition}"
 
+    @property
+    def start_timeout_s(self) -> float:
+        """How long a client may take to start: of the brokers that it tries one may be silent."""
+        return 2 * self.request_timeout_ms / 1000
+
     def client_options(self) -> dict[str, Any]:
         """Where and how to connect: keyword arguments of any aiokafka client. Reads the certificate files."""
         options: dict[str, Any] = {

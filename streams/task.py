@@ -118,8 +118,10 @@ class Task:
 
     @property
     def kept(self) -> Kept | None:
-        """The state for a task that may come after this one: its own, else that of the one before."""
-        return self._before if self.state is None else Kept(self.state, self._session.position_at)
+        """The state for a task that may come after this one: that of the one before, then its own once it is proven."""
+        if self.state is None:
+            return self._before
+        return Kept(self.state, self._session.position_at) if self._session.is_proven else None
 
     def feed(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Records of one input, in order, as polled."""

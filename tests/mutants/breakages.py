@@ -106,6 +106,13 @@ RULES = [
         "A broker that was frozen shows it as it was, and everything since is priced once more.",
     ),
     Mutant(
+        "what is not proven is kept",
+        TASK,
+        " if self._session.is_proven else None",
+        "",
+        "Totals of a leader that was frozen pass for those that go with the state, and are published.",
+    ),
+    Mutant(
         "one contradiction is enough",
         RESTORING,
         "        for pause_s in _ASK_AGAIN_S:\n",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import pytest
@@ -12,11 +12,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.clients import stop
+from streams.settings import Settings
 from tests.simulation.clients import SimClients, SimProducer
 from tests.simulation.consumer import SimConsumer
 from tests.simulation.group_consumer import SimGroupConsumer
 from tests.simulation.scripts import THREE, one_host
-from tests.simulation.world import World, must_account, told
+from tests.simulation.world import World, event, must_account, told
 
 
 async def accounted_for(world: World) -> None:
@@ -120,40 +121,73 @@ def test_a_coordinator_that_was_frozen_is_asked_again() -> None:
     assert len(asked) > 2
 
 
-def test_a_changelog_that_a_frozen_broker_shows_as_it_was_is_not_gone_on_from() -> None:
-    """What came since would be priced once more: only the leader that is one takes records, and says where they are."""
+Stale = Literal["state", "totals", "group"]
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [("state",), ("totals",), ("state", "totals"), ("group",), ("state", "group"), ("state", "totals", "group")],
+    ids="+".join,
+)
+def test_what_a_frozen_broker_shows_as_it_was_is_not_gone_on_from(stale: tuple[Stale, ...]) -> None:
+    """Who asks first is shown what was, by the leaders of these. What came since would be priced once more, and a
+    worker that takes a contradiction for true would end: only a true leader takes records, and says where they are.
+    """
+    topics = Settings().topics
+    names = [topic for name, topic in (("state", topics.state), ("totals", topics.totals)) if name in stale]
     before: dict[TopicPartition, int] = {}
-    listed: Counter[TopicPartition] = Counter()
-    end_offsets = SimConsumer.end_offsets
+    group_before: dict[TopicPartition, int] = {}
+    asked: Counter[object] = Counter()
+    end_offsets, really_committed = SimConsumer.end_offsets, SimClients.committed
 
     async def listing(self: SimConsumer, tps: Any) -> dict[TopicPartition, int]:
-        """The first to ask is shown what was; when it has read to there, the broker knows better."""
-        listed.update(tp for tp in tps if tp in before)
+        asked.update(tp for tp in tps if tp in before)
         found = await end_offsets(self, tps)
-        return {tp: before[tp] if listed[tp] == 1 else end for tp, end in found.items()}
+        return {tp: before[tp] if asked[tp] == 1 else end for tp, end in found.items()}
 
-    async def nothing(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
-        return dict.fromkeys(tps)
+    async def committed(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
+        asked["group"] += 1
+        is_stale = "group" in stale and asked["group"] == 1 and group_before
+        return {tp: group_before.get(tp) for tp in tps} if is_stale else await really_committed(self, tps)
 
     async def scenario(world: World) -> None:
         world.send(THREE[0])
         host = await one_host(world)
-        for topic in (world.topics.state, world.topics.totals):
-            before[TopicPartition(topic, 0)] = world.broker.log(TopicPartition(topic, 0)).end
+        for tp in (TopicPartition(topic, 0) for topic in names):
+            before[tp] = world.broker.log(tp).end
+        group_before.update(world.broker.group_offsets(Settings().group))
         world.send(*THREE[1:])
         await world.settle()
         await host.stop()
-        listed.clear()
-        world.host()
+        asked.clear()
+        host = world.host()
         await world.settle()
+        world.send(event("acme ftg-3.0-pro in=9 id=e9"))
+        await world.settle()
+        assert host.failure is None
         must_account(world)
 
     with (
         mock.patch.object(SimConsumer, "end_offsets", listing),
-        mock.patch.object(SimClients, "committed", nothing),
+        mock.patch.object(SimClients, "committed", committed),
     ):
         told(scenario)
-    assert max(listed.values()) > 1
+    assert max(asked.values()) > 1
+
+
+@pytest.mark.parametrize("topic", ["state", "totals"])
+def test_a_transaction_without_an_end_has_to_be_there_twice(topic: str) -> None:
+    """A leader that was frozen in its midst has no marker yet, and knows better when it is asked again."""
+    asked: list[TopicPartition] = []
+    stable_offset = SimConsumer.last_stable_offset
+
+    def stable(self: SimConsumer, tp: TopicPartition) -> int:
+        asked.append(tp)
+        return stable_offset(self, tp) - (asked.count(tp) == 1 and tp.topic == getattr(Settings().topics, topic))
+
+    with mock.patch.object(SimConsumer, "last_stable_offset", stable):
+        told(accounted_for)
+    assert len(asked) > 2
 
 
 class Client:
