@@ -7,8 +7,8 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 - Between the two the last transaction is ended once more, as it was decided: a killed broker may forget its markers.
 - The first connection that breaks ends a session, used or not: what is sent on another one could end with the records
   whose markers were forgotten, and they would share its fate.
-- The first records in a changelog have to come where it was read to: a broker that was frozen, and does not know yet that
-  it was replaced as its leader, shows it as it was, and everything since would be made once more.
+- The first records in a changelog have to come where it was read to: a broker that was frozen, and does not know yet
+  that it was replaced as its leader, shows it as it was, and everything since would be made once more.
 - Every future of a produce is awaited before the commit: aiokafka commits a transaction of which the broker refused a
   batch, and moves the offsets on.
 - Any error, timeout or cancellation leaves the outcome unknown. The session is then over: nothing is sent again from
