@@ -5,7 +5,7 @@ Called with the old owner fenced: whatever is in the logs then is all that it ha
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.clients import Clients, stop
-from streams.errors import Refused
+from streams.errors import Refused, Silent
 from streams.reading import read_to
 from streams.settings import Settings
 from streams.state import Position, State, restore
@@ -58,9 +58,12 @@ class PartitionLogs:
         until it hears that it was replaced.
         """
         for pause_s in _ASK_AGAIN_S:
-            with suppress(Refused):
+            try:
                 return await self._restore(kept)
-            kept = None
+            except Silent:
+                raise
+            except Refused:
+                kept = None
             await asyncio.sleep(pause_s)
         return await self._restore(None)
 

@@ -12,6 +12,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.clients import stop
+from streams.errors import Silent
+from streams.restoring import PartitionLogs
 from streams.settings import Settings
 from tests.simulation.clients import SimClients, SimProducer
 from tests.simulation.consumer import SimConsumer
@@ -188,6 +190,14 @@ def test_a_transaction_without_an_end_has_to_be_there_twice(topic: str) -> None:
     with mock.patch.object(SimConsumer, "last_stable_offset", stable):
         told(accounted_for)
     assert len(asked) > 2
+
+
+def test_a_broker_that_says_nothing_contradicts_nothing() -> None:
+    """What is kept stays of use to the next session."""
+    looks = mock.AsyncMock(side_effect=Silent("nothing for 10 s"))
+    with mock.patch.object(PartitionLogs, "_restore", looks), pytest.raises(Silent):
+        asyncio.run(PartitionLogs(mock.Mock(), Settings(), 0, 1).restore(None))
+    assert looks.await_count == 1
 
 
 class Client:
