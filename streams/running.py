@@ -26,6 +26,7 @@ from streams.worker import Worker
 log = logging.getLogger(__name__)
 
 SAID_AGAIN_S = 10.0
+_KINDS_MAX = 256
 _PARENT_S = 1.0
 
 
@@ -169,6 +170,8 @@ class _ForOperators:
         if record.created - said_at < SAID_AGAIN_S:
             self._said[kind] = said_at, since + 1
             return False
+        if len(self._said) >= _KINDS_MAX:  # some texts name what they are about
+            self._said.clear()
         self._said[kind] = record.created, 0
         text = record.getMessage() + (f": {record.exc_info[1]!r}" if record.exc_info else "")
         record.msg, record.args, record.exc_info = text + (f" ({since} more since the last)" if since else ""), (), None

@@ -98,31 +98,6 @@ def test_a_loop_that_is_cancelled_by_nobody_ends_the_worker() -> None:
     assert repr(failure_of(getmany)) == "RuntimeError('a client has cancelled its caller')"
 
 
-def test_a_coordinator_that_was_frozen_is_asked_again() -> None:
-    """It answers from before, until it hears that another has taken its place: that contradicts nothing."""
-    asked: list[object] = []
-    really_committed = SimClients.committed
-
-    async def committed(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
-        found = await really_committed(self, tps)
-        asked.append(self)
-        return dict.fromkeys(found, 0) if len(asked) <= 2 else found
-
-    async def scenario(world: World) -> None:
-        host = await one_host(world)
-        world.send(*THREE)
-        await world.settle()
-        await host.stop()
-        asked.clear()
-        world.host()
-        await world.settle()
-        must_account(world)
-
-    with mock.patch.object(SimClients, "committed", committed):
-        told(scenario)
-    assert len(asked) > 2
-
-
 Stale = Literal["state", "totals", "group"]
 
 

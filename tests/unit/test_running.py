@@ -120,6 +120,14 @@ def test_at_debug_a_worker_logs_everything_of_the_client() -> None:
     assert sum("no connection" in line for line in found) == 3
 
 
+def test_what_a_client_has_said_is_forgotten_at_some_time() -> None:
+    """Texts that are made of offsets are without end."""
+    for_operators = running._ForOperators()
+    for number in range(1000):
+        assert for_operators(logging.LogRecord("aiokafka", logging.ERROR, "", 0, f"lost {number}", (), None))
+    assert len(for_operators._said) <= running._KINDS_MAX
+
+
 def test_an_error_that_nobody_took_from_the_client_is_not_logged() -> None:
     """Its sender leaves some behind in futures of its own when a session ends; what ended it is told."""
     for error, is_told in ((KafkaError("away"), False), (ValueError("ours"), True)):
