@@ -30,6 +30,7 @@ _JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC")
 _BROKER = {"group.initial.rebalance.delay.ms": "1500"}
 _READY_S = 60.0
 _SETTLE_S = 0.3  # the counters follow the commit
+_WARM_UP_S = 15.0  # a young broker compiles itself on the cores that the worker needs
 _SHEET_FROM = 1_577_836_800_000_000_000  # 2020-01-01
 
 
@@ -92,7 +93,7 @@ def _latency(settings: Settings, plan: Plan) -> Figures:
     with WorkerChild(settings, plan.config) as worker:
         _wait_until_ready(worker)
         probe = LatencyProbe(settings, plan.partitions)
-        found = asyncio.run(probe.run(plan.latency_per_s, plan.latency_s, min(3.0, plan.latency_s / 2)))
+        found = asyncio.run(probe.run(plan.latency_per_s, plan.latency_s, min(_WARM_UP_S, plan.latency_s)))
     return {
         "latency_ms": {"p50": _rounded(percentile(found, 50)), "p99": _rounded(percentile(found, 99))},
         "latency_events_per_s": plan.latency_per_s,

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 200
 RETRY_S = 1.0
+_FETCH_WAIT_MS = 500  # a publication ends the wait
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -65,7 +66,7 @@ class Books:
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
-        reader = self._clients.reader()
+        reader = self._clients.reader(fetch_wait_ms=_FETCH_WAIT_MS)
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 await reader.start()

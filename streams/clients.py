@@ -28,7 +28,7 @@ class Clients(Protocol):
 
     def producer(self, transactional_id: str) -> Any: ...
 
-    def reader(self) -> Any: ...
+    def reader(self, fetch_wait_ms: int = FETCH_WAIT_MS) -> Any: ...
 
     def group_consumer(self, topics: Sequence[str], listener: Any) -> Any: ...
 
@@ -54,8 +54,9 @@ class KafkaReaders:
         self.settings = settings
         self.common = {**settings.client_options(), "request_timeout_ms": settings.request_timeout_ms}
 
-    def reader(self) -> Reader:
-        return Reader(**self.common, **_READ_COMMITTED, group_id=None)
+    def reader(self, fetch_wait_ms: int = FETCH_WAIT_MS) -> Reader:
+        """`fetch_wait_ms`: so long the broker waits at the end of a log, and answers nothing else meanwhile."""
+        return Reader(**self.common, **_READ_COMMITTED, group_id=None, fetch_max_wait_ms=fetch_wait_ms)
 
     def group_consumer(self, topics: Sequence[str], listener: Any) -> "GroupConsumer":
         return GroupConsumer(self.settings, self.common, topics, listener)
@@ -84,7 +85,6 @@ _READ_COMMITTED: Mapping[str, Any] = {
     "isolation_level": "read_committed",
     "auto_offset_reset": "none",
     "enable_auto_commit": False,
-    "fetch_max_wait_ms": FETCH_WAIT_MS,
     "max_partition_fetch_bytes": 1024 * 1024,
 }
 
@@ -101,6 +101,7 @@ class GroupConsumer:
         self._consumer = Reader(
             **common,
             **_READ_COMMITTED,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             fetch_min_bytes=FETCH_BYTES_MIN,
             group_id=settings.group,
             partition_assignment_strategy=(RangePartitionAssignor,),

@@ -62,7 +62,7 @@ class SimClients:
     def producer(self, transactional_id: str) -> SimProducer:
         return SimProducer(self._wire(), transactional_id, self.settings)
 
-    def reader(self) -> SimConsumer:
+    def reader(self, fetch_wait_ms: int = 0) -> SimConsumer:
         return SimConsumer(self._broker, self._wire(), self.settings.request_timeout_ms)
 
     def group_consumer(self, topics: Iterable[str], listener: Any) -> SimGroupConsumer:

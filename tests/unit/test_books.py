@@ -35,7 +35,8 @@ class Reader:
     def __init__(self, cancels: int = 0) -> None:
         self.cancels = cancels
 
-    def reader(self) -> Reader:
+    def reader(self, fetch_wait_ms: int) -> Reader:
+        self.fetch_wait_ms = fetch_wait_ms
         return self
 
     async def start(self) -> None: ...
@@ -105,3 +106,10 @@ def test_a_client_that_cancels_its_own_fetch_does_not_end_the_book(monkeypatch: 
     """As clients do with the broker away; nobody has asked the worker to end."""
     monkeypatch.setattr("streams.books.RETRY_S", 0.001)
     assert asyncio.run(followed(Reader(cancels=2))) == [(3, {"fx"})]
+
+
+def test_the_broker_is_not_asked_again_and_again_while_nothing_is_published() -> None:
+    """Each answer costs the worker and the broker a millisecond; one that waits ends with a publication."""
+    reader = Reader()
+    asyncio.run(followed(reader))
+    assert reader.fetch_wait_ms >= 500
