@@ -89,10 +89,15 @@ async def check_rights(client: AIOKafkaClient, settings: Settings, partitions: i
     """Refused names every right on the topics, the group and the transactional ids that a worker lacks."""
     async with asyncio.timeout(settings.start_timeout_s):
         missing = await _missing_on_topics(client, settings)
-        for partition in sorted({0, partitions - 1}):
-            missing += await _missing_for_transactions(client, settings, settings.transactional_id(partition))
+        ids = [settings.transactional_id(partition) for partition in range(partitions)]
+        errors = dict(zip(ids, await asyncio.gather(*[_ask(client, settings, each) for each in ids]), strict=True))
+    if GroupAuthorizationFailedError in errors.values():
+        missing.append(f"read group {settings.group}")
+    if lacking := [each for each, error in errors.items() if error is TransactionalIdAuthorizationFailed]:
+        others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        missing.append(f"write transactional id {lacking[0]}{others}")
     if missing:
-        raise Refused(f"Kafka's ACLs do not allow to {', to '.join(dict.fromkeys(missing))}")
+        raise Refused(f"Kafka's ACLs do not allow to {', to '.join(missing)}")
 
 
 async def _missing_on_topics(client: AIOKafkaClient, settings: Settings) -> list[str]:
@@ -114,16 +119,15 @@ async def _missing_on_topics(client: AIOKafkaClient, settings: Settings) -> list
     ]
 
 
-async def _missing_for_transactions(client: AIOKafkaClient, settings: Settings, transactional_id: str) -> list[str]:
+async def _ask(client: AIOKafkaClient, settings: Settings, transactional_id: str) -> type[Exception]:
+    """The error to which a transaction of this id that has the group in it would lead."""
     try:
         node = await _coordinator(client, transactional_id)
         request = AddOffsetsToTxnRequest(transactional_id, _NO_PRODUCER, _NO_PRODUCER, settings.group)
-        error = for_code((await client.send(node, request)).error_code)
+        found: type[Exception] = for_code((await client.send(node, request)).error_code)
     except TransactionalIdAuthorizationFailed:
-        error = TransactionalIdAuthorizationFailed
-    if error is TransactionalIdAuthorizationFailed:
-        return [f"write transactional id {transactional_id}"]
-    return [f"read group {settings.group}"] if error is GroupAuthorizationFailedError else []
+        found = TransactionalIdAuthorizationFailed
+    return found
 
 
 async def _coordinator(client: AIOKafkaClient, transactional_id: str) -> Any:

@@ -235,6 +235,7 @@ RIGHTS = {
     "group": ("read group {0}stream-pricing", 3, "{0}stream-pricing", 3),
     "id": ("write transactional id {0}stream-pricing.1", 5, "{0}stream-pricing.1", 4),
     "hidden_id": ("write transactional id {0}stream-pricing.0", 5, "{0}stream-pricing.0", 8),
+    "ids": ("write transactional id {0}stream-pricing.0 and 2 more", 5, "*", 4),
 }
 TOPIC, GROUP, TRANSACTIONAL_ID = 2, 3, 5
 ALL, LITERAL, PREFIXED, DENY, ALLOW = 2, 3, 4, 2, 3
@@ -257,7 +258,7 @@ def guarded() -> Iterator[EmbeddedKafka]:
 
 async def _allow(broker: EmbeddedKafka, prefix: str, user: str, *denied: tuple[int, str, int]) -> Settings:
     """Topics, and a user with all rights on them but the denied ones; the settings of that user."""
-    await create_topics(settings_for(broker.bootstrap_servers, prefix), 2)
+    await create_topics(settings_for(broker.bootstrap_servers, prefix), 3)
     client = AIOKafkaClient(bootstrap_servers=broker.bootstrap_servers)
     await client.bootstrap()
     allowed = [(kind, prefix, PREFIXED, f"User:{user}", "*", ALL, ALLOW) for kind in (TOPIC, GROUP, TRANSACTIONAL_ID)]
@@ -304,6 +305,6 @@ async def test_a_worker_starts_with_all_rights_and_not_without_one(
 
 async def _is_allowed(settings: Settings) -> bool:
     try:
-        return await verify_for_worker(settings) == 2
+        return await verify_for_worker(settings) == 3
     except Refused:
         return False
