@@ -103,7 +103,11 @@ class _Parts(click.ParamType):
 @click.option("--partitions", type=click.IntRange(1, 16), default=4, show_default=True, help="Of each data topic.")
 @click.option("--only", type=_Parts(), default=_PARTS, metavar="PARTS", help=f"Of {','.join(_PARTS)}.")
 @click.option(
-    "--latency-seconds", type=click.FloatRange(1), default=20, show_default=True, help="How long to send a stream."
+    "--latency-seconds",
+    type=click.FloatRange(1),
+    default=20,
+    show_default=True,
+    help="How long to measure a stream, after 15 s of it.",
 )
 @click.option(
     "--restore-ids", type=click.IntRange(1_000), default=1_000_000, show_default=True, help="Ids in the state."
