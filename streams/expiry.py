@@ -34,9 +34,9 @@ def expired_totals(state: State, parked: Iterable[ParkedEvent], now: int) -> Ite
     }
     return (
         key
-        for (window, start), keys in state.windows().items()
+        for window, start in state.totals.windows()
         if _is_past(window, start, now)
-        for key in keys
+        for key in state.totals.keys_of((window, start))
         if tuple(key.split("/", 4)[:4]) not in held
     )
 

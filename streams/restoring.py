@@ -14,9 +14,10 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.clients import Clients, stop
 from streams.errors import Refused, Silent
+from streams.packed_totals import PackedTotals
 from streams.reading import read_to
 from streams.settings import Settings
-from streams.state import Position, State, restore
+from streams.state import Position, State, StateContradiction, restore
 
 _FETCH_S = 0.01
 _ASK_AGAIN_S = (0.5, 1.5)
@@ -104,21 +105,24 @@ class PartitionLogs:
             await stop(reader)
 
     async def _read_state(self, reader: Any, ends: dict[str, int]) -> Kept:
-        latest: dict[str, dict[bytes, bytes]] = {self._topics.state: {}, self._topics.totals: {}}
+        changelog: dict[bytes, bytes] = {}
+        totals = PackedTotals()
         position_at = -1
 
         def take(record: ConsumerRecord) -> None:
             nonlocal position_at
-            values = latest[record.topic]
-            if record.value is None:
-                values.pop(record.key, None)
+            if record.topic == self._topics.totals:
+                _take_total(totals, record)
+            elif record.value is None:
+                changelog.pop(record.key, None)
             else:
-                values[record.key] = record.value
+                changelog[record.key] = record.value
             if record.key == b"position":
                 position_at = record.offset
 
-        ends |= await self._read(reader, {self._part(topic): 0 for topic in latest}, take)
-        changelog, totals = latest.values()
+        ends |= await self._read(
+            reader, {self._part(topic): 0 for topic in (self._topics.state, self._topics.totals)}, take
+        )
         app, partition, partitions = self._settings.app, self._partition, self._partitions
         return Kept(restore(changelog, totals, app=app, partition=partition, partitions=partitions), position_at)
 
@@ -195,3 +199,15 @@ class PartitionLogs:
 
     def _part(self, topic: str) -> TopicPartition:
         return TopicPartition(topic, self._partition)
+
+
+def _take_total(totals: PackedTotals, record: ConsumerRecord) -> None:
+    try:
+        key = record.key.decode()
+        if record.value is None:
+            totals.pop(key, None)
+        else:
+            totals[key] = record.value
+    except ValueError as error:
+        where = f"{record.topic}-{record.partition} offset {record.offset}"
+        raise StateContradiction(f"{where} has the key {record.key!r:.80}, which is not a total's: {error}") from None

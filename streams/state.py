@@ -14,6 +14,7 @@ import msgspec
 from pricing.accounts import Account, account_bytes, parse_account
 from pricing.errors import InvalidDocument
 from pricing.totals import DAY_NS, Total
+from streams.packed_totals import PackedTotals
 from streams.seen import ROW_BYTES, SeenIds
 from streams.total_codec import read_total
 
@@ -100,11 +101,10 @@ class State:
         self.seen = SeenIds()
         self.accounts: dict[str, Account] = {}
         self.parked: dict[int, ParkedEvent] = {}
-        self.totals: dict[str, bytes] = {}
+        self.totals = PackedTotals()
         self.has_more_to_expire = False
         self._hot: dict[str, Total] = {}
         self._warm: dict[str, Total] = {}
-        self._windows: dict[tuple[str, str], set[str]] = {}
         self._days: dict[int, _Day] = {}
 
     # --- questions
@@ -120,10 +120,6 @@ class State:
         """Offsets of the parked events that any of these publications may cure, in order."""
         names = set(published)
         return sorted(offset for offset, parked in self.parked.items() if not names.isdisjoint(parked.waits))
-
-    def windows(self) -> Mapping[tuple[str, str], set[str]]:
-        """The keys of all totals by (window, start)."""
-        return self._windows
 
     def days(self) -> list[int]:
         """The append days that ids are filed under."""
@@ -158,7 +154,7 @@ class State:
         self.parked.update(changes.parked)
         for offset in changes.released:
             del self.parked[offset]
-        self._put_totals(changes.totals_written)
+        self.totals.update(changes.totals_written)
         self._keep_hot(changes.totals)
         for key in changes.expired_totals:
             self._drop_total(key)
@@ -197,26 +193,14 @@ class State:
         if len(self._hot) > HOT_TOTALS:
             self._hot, self._warm = {}, self._hot
 
-    def _put_totals(self, written: Mapping[str, bytes]) -> None:
-        for key in written:
-            if key not in self.totals:  # a difference of the keys would go through all totals
-                self._windows.setdefault(_window_of(key), set()).add(key)
-        self.totals.update(written)
-
     def _drop_total(self, key: str) -> None:
         del self.totals[key]
         self._hot.pop(key, None)
         self._warm.pop(key, None)
-        keys = self._windows[_window_of(key)]
-        keys.discard(key)
-        if not keys:
-            del self._windows[_window_of(key)]
 
 
-def restore(
-    latest: Mapping[bytes, bytes], totals: Mapping[bytes, bytes], *, app: str, partition: int, partitions: int
-) -> State:
-    """The state that the last value of each key of the two changelogs says.
+def restore(latest: Mapping[bytes, bytes], totals: PackedTotals, *, app: str, partition: int, partitions: int) -> State:
+    """The state that the last value of each key of the two changelogs says; it takes the totals over.
 
     Raises StateContradiction where it is another app's, has another partition count or a newer format, or where there
     are records but no position.
@@ -238,7 +222,7 @@ def restore(
             _take_in(state, key, value)
         except (ValueError, InvalidDocument) as error:
             raise StateContradiction(f"{where} has a record {key!r:.80} that cannot be read: {error}") from None
-    state._put_totals({key.decode(): value for key, value in totals.items()})
+    state.totals = totals
     return state
 
 
@@ -277,11 +261,6 @@ def _segment(key: bytes) -> int:
 
 def _parked_key(offset: int) -> bytes:
     return b"parked/%d" % offset
-
-
-def _window_of(key: str) -> tuple[str, str]:
-    _, _, window, start, *_ = key.split("/", 4)
-    return window, start
 
 
 def append_day(append_ms: int) -> int:

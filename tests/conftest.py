@@ -44,9 +44,11 @@ def one_seed(pytestconfig: pytest.Config) -> int | None:
 
 @pytest.fixture(scope="module")
 def few_hot_totals() -> Iterator[None]:
-    """Few totals make a generation, so that a total is found in each, or read again."""
+    """Few totals make a generation, so that a total is found in each, or read again, and unpacked for that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.state.HOT_TOTALS", 3)
+        patch.setattr("streams.packed_totals.TURN", 3)
+        patch.setattr("streams.packed_totals.BLOCK", 2)
         yield
 
 

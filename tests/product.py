@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from pricing.sheets import Sheet, image_price, parse_sheet, sheet_bytes
 from pricing.times import parse_time
 from streams.batch import Lane
 from streams.codec import PricedWriter
+from streams.packed_totals import PackedTotals
 from streams.partitions import partition_of
 from streams.state import Position, State
 from streams.topics import Topics
@@ -122,6 +124,13 @@ def lane(partition: int = 0, partitions: int = 1, report_currencies: tuple[str, 
     """A task's settings; by default of the only partition there is."""
     writer = PricedWriter("stream-pricing")
     return Lane(partition, partitions, Topics(), partition_of, writer, MAX_AGE_NS)
+
+
+def packed(records: Mapping[bytes, bytes]) -> PackedTotals:
+    """The totals that these records are."""
+    totals = PackedTotals()
+    totals.update({key.decode(): value for key, value in records.items()})
+    return totals
 
 
 def state(partitions: int = 1, stream_time_ms: int = 0) -> State:

@@ -17,6 +17,7 @@ SELECTION, CODEC, CHECKS = "pricing/selection.py", "streams/codec.py", "pricing/
 DOCUMENTS, TERMS, AMOUNTS = "pricing/documents.py", "pricing/terms.py", "pricing/amounts.py"
 COST, TOTAL_CODEC, RECONCILING = "pricing/costs.py", "streams/total_codec.py", "streams/reconciling.py"
 ACCOUNT_RECORDS = "streams/account_records.py"
+PACKED_TOTALS = "streams/packed_totals.py"
 RECORDS = "streams/records.py"
 
 
@@ -403,6 +404,20 @@ DEDUP = [
         "            records += [(_seen_key(day, number), None) for number in (*held.full, *held.small)]\n",
         "",
         "What is forgotten in memory comes back with a restore.",
+    ),
+    Mutant(
+        "a packed total is written beside its block",
+        PACKED_TOTALS,
+        "        window.around(key)[key] = value\n",
+        "        window._loose[key] = value\n",
+        "The block that is packed next takes the place of one that was never taken out: totals are lost.",
+    ),
+    Mutant(
+        "an unpacked block is kept",
+        PACKED_TOTALS,
+        '                self._blocks[number] = b""\n',
+        "",
+        "A total is what it was when it was packed, whatever has been added to it.",
     ),
     Mutant(
         "small segments stay beside the full one",

@@ -179,6 +179,16 @@ def test_a_state_without_a_position_stops_the_worker() -> None:
     told(scenario)
 
 
+@pytest.mark.parametrize("key", [b"total", b"a/p/hour/\xff"])
+def test_a_record_among_the_totals_that_is_none_stops_the_worker(key: bytes) -> None:
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        world.broker.append(world.topics.totals, 0, b"{}", key=key)
+        assert f"has the key {key!r}, which is not a total's" in await refused(world)
+
+    told(scenario)
+
+
 # --- rules 3 and 4: what the broker refuses, and outcomes that are unknown
 
 

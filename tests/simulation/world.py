@@ -8,6 +8,7 @@ Its parts: `published`, `host`; `plans` and `seeds` make one seed's run of it.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -20,7 +21,7 @@ from aiokafka import TopicPartition
 
 from pricing.book_records import parse_publication
 from pricing.times import parse_time
-from streams import books
+from streams import books, packed_totals
 from streams import worker as worker_module
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -28,6 +29,7 @@ from streams.state import State, restore
 from streams.task import Phase
 from tests import oracle
 from tests.oracle import Found, Oracle, partition_of
+from tests.product import packed
 from tests.simulation import (
     EPOCH_MS,
     SimBroker,
@@ -196,7 +198,7 @@ class World:
         )
         return restore(
             {key: value for key, value in latest.items() if value is not None},
-            {key: value for key, value in totals.items() if value is not None},
+            packed({key: value for key, value in totals.items() if value is not None}),
             app=self.settings.app,
             partition=partition,
             partitions=self.partitions,
@@ -259,8 +261,7 @@ def contents(state: State) -> dict[str, Any]:
         "segments": {day: (sorted(held.full), dict(held.small)) for day, held in state._days.items()},
         "accounts": state.accounts,
         "parked": state.parked,
-        "totals": state.totals,
-        "windows": dict(state._windows),
+        "totals": dict(copy.deepcopy(state.totals)),  # to look at them would unpack them
     }
 
 
@@ -304,6 +305,8 @@ def simulated(main: Coroutine[Any, Any, Any], seed: int = 0, limit_s: float = 36
         mock.patch.object(worker_module, "POLL_MS", POLL_MS),
         mock.patch.object(worker_module, "MEASURE_S", 10.0),
         mock.patch.object(books, "POLL_MS", 5_000),
+        mock.patch.object(packed_totals, "TURN", 20),
+        mock.patch.object(packed_totals, "BLOCK", 2),
         mock.patch.object(books, "parse_publication", _parsed),
     ):
         return run(main, seed, limit_s=limit_s)

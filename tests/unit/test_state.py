@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pricing.money import exact
 from pricing.times import format_time, parse_time
 from pricing.totals import Total, window_start
+from streams.packed_totals import PackedTotals, Window
 from streams.seen import ROW_BYTES
 from streams.state import (
     SEGMENT_IDS_MAX,
@@ -25,7 +26,7 @@ from streams.state import (
     restore,
 )
 from streams.total_codec import heading, read_total, write_total
-from tests.product import START, account
+from tests.product import START, account, packed
 
 RECORD_BYTES_MAX = 1_000_000
 AT = parse_time("2026-11-22T10:00:00Z")
@@ -141,7 +142,7 @@ class Log:
 
     def restored(self) -> State:
         """The state of a worker that takes over."""
-        return restore(self.latest, self.totals, app="stream-pricing", partition=1, partitions=4)
+        return restore(self.latest, packed(self.totals), app="stream-pricing", partition=1, partitions=4)
 
 
 def put(log: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:
@@ -180,9 +181,9 @@ def facts(state: State, log: Log) -> dict[str, object]:
         "position": state.position,
         "accounts": state.accounts,
         "parked": state.parked,
-        "totals": state.totals,
+        "totals": dict(state.totals),
         "found": {name: state.find_total(name) for name in log.names},
-        "windows": {window: keys for window, keys in state.windows().items() if keys},
+        "windows": {window: set(state.totals.keys_of(window)) for window in state.totals.windows()},
         "days": sorted(state.days()),
         "seen": state.seen.find(log.ids),
         "count": len(state.seen),
@@ -248,13 +249,11 @@ def test_records_change_nothing() -> None:
     assert repr(facts(state, log)) == before
 
 
-class _Unwalked(dict[str, bytes]):
+class _Unwalked(PackedTotals):
     """May be asked, but not gone through."""
 
-    def __iter__(self) -> Iterator[str]:
-        raise AssertionError("went through all totals")
-
-    keys = values = items = __iter__  # type: ignore[assignment]
+    def keys_of(self, name: Window) -> Iterator[str]:
+        raise AssertionError(f"went through the totals of {name}")
 
 
 def test_a_fold_goes_through_what_has_changed_alone() -> None:
@@ -264,7 +263,7 @@ def test_a_fold_goes_through_what_has_changed_alone() -> None:
     for number, window in enumerate(("hour", "day"), 1):
         name, found, value = total(window, AT, "m", number)
         state.fold(Changes(position(sequence=number), totals={name: found}, totals_written={name: value}))
-    assert len(state.totals) == len(state.windows()) == 2
+    assert len(state.totals.windows()) == 2
 
 
 # --- questions
@@ -340,12 +339,12 @@ WRITTEN = msgspec.json.encode(position(raw=7))
 def test_a_state_that_contradicts_is_refused(latest: dict[bytes, bytes], totals: dict[bytes, bytes], said: str) -> None:
     """The message names both sides; nothing is guessed."""
     with pytest.raises(StateContradiction, match=said.replace("(", r"\(")):
-        restore(latest, totals, app="stream-pricing", partition=1, partitions=4)
+        restore(latest, packed(totals), app="stream-pricing", partition=1, partitions=4)
 
 
 def test_nothing_restored_is_a_state_at_the_beginning() -> None:
     """Of this app and partition count."""
-    state = restore({}, {}, app="x", partition=1, partitions=4)
+    state = restore({}, packed({}), app="x", partition=1, partitions=4)
     assert state.position == Position(app="x", partitions=4)
     assert (state.position.raw, state.position.rekeyed, state.position.accounts) == (-1, -1, -1)
     assert (len(state.seen), state.accounts, state.parked, state.totals) == (0, {}, {}, {})
