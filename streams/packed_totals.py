@@ -106,7 +106,7 @@ class _Window:
     def pack(self) -> None:
         if not self._loose:
             return
-        if not self._blocks:
+        if not any(self._blocks):
             self._blocks = [b""] * (1 + len(self._loose) // BLOCK)
         parts: dict[int, dict[str, bytes]] = {}
         for key, value in self._loose.items():

@@ -58,9 +58,17 @@ def held_bytes(totals: PackedTotals) -> int:
     return sum(map(sys.getsizeof, [*loose, *[block for window in windows for block in window._blocks]]))
 
 
-def test_what_is_over_is_packed_and_a_late_event_unpacks_little() -> None:
-    """Two hours after another: the first then takes half of it at most, and a look-up unpacks one block."""
+@pytest.mark.parametrize("began_early", [False, True])
+def test_what_is_over_is_packed_and_a_late_event_unpacks_little(began_early: bool) -> None:
+    """Two hours after another: the first then takes half of it at most, and a look-up unpacks one block.
+
+    Also where the window was packed once before, when it had only the total of an event whose clock was ahead.
+    """
     totals = PackedTotals()
+    if began_early:
+        totals[key_of(0, 10)] = record(0)
+        for number in range(2 * TURN):
+            totals[key_of(number % 2, 9)] = record(number)
     for number in range(TURN):
         totals[key_of(number, 10)] = record(number)
     before = held_bytes(totals)
@@ -71,7 +79,7 @@ def test_what_is_over_is_packed_and_a_late_event_unpacks_little() -> None:
     assert totals[key_of(77, 10)] == record(77)
     one_record = sys.getsizeof(record(77)) + sys.getsizeof(key_of(77, 10))
     assert packed < held_bytes(totals) < packed + 3 * BLOCK * one_record
-    assert len(totals) == 2 * TURN
+    assert len(totals) == 2 * TURN + 2 * began_early
 
 
 @pytest.mark.parametrize("key", ["", "a", "a/b", "a/b/hour"])
