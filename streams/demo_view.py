@@ -73,7 +73,7 @@ class Screen:
         if self._live is not None:
             self._live.stop()
             self._live = None
-            self._console.print(_table(picture, _ROWS_MAX), *map(Text, self._notes), sep="\n")
+            self._console.print(Group(_table(picture, _ROWS_MAX), _summary(picture), *map(Text, self._notes)))
 
 
 def _table(picture: Picture, rows: int) -> Table:
