@@ -26,8 +26,9 @@ from streams.trial import FIRST_SHEET, publish_books, sample_rates, sample_sheet
 
 # A broker that is not the bottleneck: room for its page of the log, and both compilers.
 _JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC")
-# Workers that are started together are in the group's first generation together.
-_BROKER = {"group.initial.rebalance.delay.ms": "1500"}
+# Workers that are started together are in the group's first generation together; what a part has written is gone before
+# the next one, which finds the page cache as that one did.
+_BROKER = {"group.initial.rebalance.delay.ms": "1500", "log.segment.delete.delay.ms": "0"}
 _READY_S = 60.0
 _SETTLE_S = 0.3  # the counters follow the commit
 _WARM_UP_S = 15.0  # a young broker compiles itself on the cores that the worker needs
@@ -58,9 +59,9 @@ def bench(settings: Settings, plan: Plan, parts: tuple[str, ...]) -> Figures:
         for name, measure in PARTS.items():
             if name in parts:
                 _say(f"{name} …")
-                mine = cluster.model_copy(update={"topic_prefix": f"{cluster.topic_prefix}{name}."})
                 before = cpu_ticks()
-                figures |= measure(mine, plan)
+                with trial(cluster, name) as mine:
+                    figures |= measure(mine, plan)
                 stolen[name] = _rounded(stolen_percentage(before, cpu_ticks()))
     if "two_processes_events_per_s" in figures and "events_per_s" in figures:
         figures["processes_ratio"] = _rounded(figures["two_processes_events_per_s"] / figures["events_per_s"])
