@@ -7,7 +7,7 @@ section 2 of the contract; the envelope is CloudEvents 1.0.
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -118,27 +118,21 @@ USAGE_TYPES: Mapping[str, type[Usage]] = {
 }
 
 
-class Envelope(NamedTuple):
-    """The attributes of the CloudEvent that matter, as given but for `time`, which is in UTC."""
+class Event(Struct, gc=False):
+    """One checked usage event: the attributes of the CloudEvent that matter, as given but for `time`, which is in UTC.
+
+    `at` is its instant in nanoseconds since 1970, `content` the hash that tells a re-sent event from another one with
+    its identity, `echo` the strings of `data` that every type has, as JSON members.
+    """
 
     type: str
     source: str
     id: str
     time: str
-
-
-class Event:
-    """One checked usage event. `at` is its instant in nanoseconds since 1970, `content` the hash that tells a re-sent
-    event from another one with its identity, `echo` the strings of `data` that every type has, as JSON members."""
-
-    __slots__ = ("at", "content", "data", "echo", "id", "source", "time", "type")
-
-    def __init__(self, envelope: Envelope, at: int, data: Any, content: bytes, echo: str) -> None:
-        self.type, self.source, self.id, self.time = envelope
-        self.at = at
-        self.data = data
-        self.content = content
-        self.echo = echo
+    at: int
+    data: Any
+    content: bytes = b""
+    echo: str = ""
 
     def fingerprint(self) -> bytes:
         """BLAKE2b-128 of the identity: organization, source and id, joined by a line feed."""

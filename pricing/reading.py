@@ -20,7 +20,6 @@ from pricing.errors import InvalidDocument, InvalidUsage, Rejected
 from pricing.events import (
     STRING_BYTES_MAX,
     USAGE_TYPES,
-    Envelope,
     Event,
     ResponseUsage,
     Text,
@@ -134,19 +133,20 @@ def _read_fast(value: bytes, attributes: dict[str, str | None] | None) -> Event 
     if type(data) is ResponseUsage and value.count(b"{") + value.count(b"[") > DEPTH_MAX:
         return None
     kind = _ENVELOPES[type(envelope)]
-    found = Envelope(kind, envelope.source, envelope.id, _utc(envelope.time, at))
-    return _event(found, at, data, canonical)
+    return _whole(Event(kind, envelope.source, envelope.id, _utc(envelope.time, at), at, data), canonical)
 
 
 def _utc(text: str, at: int) -> str:
     return text if text[-1] == "Z" and text[10] == "T" else format_time(at)
 
 
-def _event(envelope: Envelope, at: int, data: Any, canonical: bytes) -> Event:
-    content, echo = _content(envelope.type, at, canonical), _echo(canonical, data)
+def _whole(event: Event, canonical: bytes) -> Event:
+    """The event with what follows from its data, of which `canonical` is the JSON."""
+    data = event.data
+    event.content, event.echo = _content(event.type, event.at, canonical), _echo(canonical, data)
     if type(data) is ResponseUsage:
         take_response(data)
-    return Event(envelope, at, data, content, echo)
+    return event
 
 
 def _content(kind: str, at: int, canonical: bytes) -> bytes:
@@ -199,8 +199,8 @@ def _examine(value: bytes, attributes: dict[str, str | None] | None) -> Event:
     for name in data.__struct_fields__:
         if name != "response" and (given := getattr(data, name)) is not UNSET:  # of that only some strings are used
             check_strings(f"data.{name}", msgspec.to_builtins(given))
-    found = Envelope(envelope["type"], envelope["source"], envelope["id"], _utc(envelope["time"], at))
-    return _event(found, at, data, _CANONICAL.encode(data))
+    kind, source, event_id, time = (envelope[name] for name in ("type", "source", "id", "time"))
+    return _whole(Event(kind, source, event_id, _utc(time, at), at, data), _CANONICAL.encode(data))
 
 
 def _strict_json(value: bytes) -> Any:
