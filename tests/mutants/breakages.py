@@ -415,7 +415,7 @@ DEDUP = [
     Mutant(
         "an unpacked block is kept",
         PACKED_TOTALS,
-        '                self._blocks[number] = b""\n',
+        '            self._blocks[number] = b""\n',
         "",
         "A total is what it was when it was packed, whatever has been added to it.",
     ),

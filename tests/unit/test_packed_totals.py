@@ -2,6 +2,7 @@
 
 import sys
 import zlib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -58,28 +59,35 @@ def held_bytes(totals: PackedTotals) -> int:
     return sum(map(sys.getsizeof, [*loose, *[block for window in windows for block in window._blocks]]))
 
 
-@pytest.mark.parametrize("began_early", [False, True])
-def test_what_is_over_is_packed_and_a_late_event_unpacks_little(began_early: bool) -> None:
-    """Two hours after another: the first then takes half of it at most, and a look-up unpacks one block.
+def let_pack(totals: PackedTotals) -> None:
+    """Nothing changes for two turns but one total, which is not of hour 10."""
+    for number in range(2 * TURN):
+        totals[key_of(0, 9)] = record(number)
 
-    Also where the window was packed once before, when it had only the total of an event whose clock was ahead.
+
+@pytest.mark.parametrize(
+    "ends", [(TURN,), (1, TURN), range(TURN // 20, TURN + 1, TURN // 20)], ids=["once", "early", "often"]
+)
+@pytest.mark.parametrize("is_one_project", [False, True])
+def test_what_is_over_is_packed_and_a_late_event_unpacks_little(ends: Sequence[int], is_one_project: bool) -> None:
+    """One hour's totals then take half of it at most, and a look-up unpacks one block.
+
+    Also where there was only one of them when they were first packed, of an event whose clock was ahead, or where more
+    came again and again; and where they are all of one project.
     """
-    totals = PackedTotals()
-    if began_early:
-        totals[key_of(0, 10)] = record(0)
-        for number in range(2 * TURN):
-            totals[key_of(number % 2, 9)] = record(number)
-    for number in range(TURN):
-        totals[key_of(number, 10)] = record(number)
-    before = held_bytes(totals)
-    for number in range(TURN):
-        totals[key_of(number, 11)] = record(number)
-    assert held_bytes(totals) < before * 1.5
+    keys = [f"{key_of(0, 10)}{number}" if is_one_project else key_of(number, 10) for number in range(TURN)]
+    totals, first = PackedTotals(), 0
+    for end in ends:
+        for number in range(first, end):
+            totals[keys[number]] = record(number)
+        first = end
+        let_pack(totals)
     packed = held_bytes(totals)
-    assert totals[key_of(77, 10)] == record(77)
-    one_record = sys.getsizeof(record(77)) + sys.getsizeof(key_of(77, 10))
-    assert packed < held_bytes(totals) < packed + 3 * BLOCK * one_record
-    assert len(totals) == 2 * TURN + 2 * began_early
+    assert packed < 0.5 * sum(sys.getsizeof(keys[number]) + sys.getsizeof(record(number)) for number in range(TURN))
+    assert totals[keys[77]] == record(77)
+    one_record = sys.getsizeof(record(77)) + sys.getsizeof(keys[77])
+    assert packed < held_bytes(totals) < packed + 2 * BLOCK * one_record
+    assert len(totals) == TURN + 1
 
 
 @pytest.mark.parametrize("key", ["", "a", "a/b", "a/b/hour"])
