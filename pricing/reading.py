@@ -31,13 +31,21 @@ Headers = Sequence[tuple[str, bytes | None]]  # aiokafka has None for a null one
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 64
+UNPACKED_BYTES_MAX = 64 * 1024 * 1024  # of a compressed batch: a megabyte of one holds gigabytes of zeros
 _ATTRIBUTES = {"specversion", "id", "source", "type", "time", "subject"}  # others are ignored
+
+
+class Unread(bytes):
+    """Empty, in place of a value that is not within the first UNPACKED_BYTES_MAX bytes of its compressed batch."""
 
 
 def read_event(value: bytes | None, headers: Headers) -> Event:
     """The event in a record. Raises InvalidUsage with the reason that the contract's section 6 gives it."""
     if value is None:
         raise InvalidUsage(Rejected.NOT_JSON, "the value is null")
+    if type(value) is Unread:
+        detail = f"its compressed batch has over {UNPACKED_BYTES_MAX} bytes, and it is not within the first ones"
+        raise InvalidUsage(Rejected.TOO_LARGE, detail)
     if len(value) > VALUE_BYTES_MAX:
         raise InvalidUsage(Rejected.TOO_LARGE, f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     attributes = _attributes_in(headers) if headers else None

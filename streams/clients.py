@@ -86,6 +86,7 @@ _READ_COMMITTED: Mapping[str, Any] = {
     "auto_offset_reset": "none",
     "enable_auto_commit": False,
     "max_partition_fetch_bytes": 1024 * 1024,
+    "max_poll_records": 50_000,  # a compressed batch may have millions
 }
 
 

@@ -89,9 +89,8 @@ def clock_ms() -> int:
 @contextlib.asynccontextmanager
 async def producer_of(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A producer of the outside world."""
-    made = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers, linger_ms=5, max_request_size=2_000_000, **options
-    )
+    every = {"linger_ms": 5, "max_request_size": 2_000_000, **options}
+    made = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, **every)
     await made.start()
     try:
         yield made

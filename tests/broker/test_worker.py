@@ -222,9 +222,10 @@ async def test_hostile_records_do_not_grow_memory(kafka: str, prefix: str) -> No
         assert sizes[2] - sizes[1] < 30, sizes
 
 
-def _resident_mib(worker: WorkerProcess) -> float:
-    pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
-    return pages / 256
+def _resident_mib(worker: WorkerProcess, name: str = "VmRSS") -> float:
+    """Now, or with `VmHWM` at most so far."""
+    [line] = [line for line in Path(f"/proc/{worker.process.pid}/status").read_text().splitlines() if name in line]
+    return int(line.split()[1]) / 1024
 
 
 async def test_usage_may_be_compressed_as_producers_like(kafka: str, prefix: str) -> None:
@@ -236,6 +237,28 @@ async def test_usage_may_be_compressed_as_producers_like(kafka: str, prefix: str
             async with producer_of(settings, compression_type=codec) as producer:
                 await send_all(producer, settings.topics.raw, stream(seed, 60, now_ms=now))
         must_account(await settled(settings), sample_oracle(now))
+
+
+async def test_what_a_record_unpacks_to_does_not_decide_over_memory(kafka: str, prefix: str) -> None:
+    """300 MB of zeros in each codec that makes them small; usage behind them is priced."""
+    settings, now = settings_for(kafka, prefix), clock_ms()
+    await prepare(settings, now)
+    bombs = ("gzip", "zstd")
+    with workers(WorkerProcess(settings)) as [worker]:
+        before = _resident_mib(worker, "VmHWM")
+        for codec in bombs:
+            async with producer_of(settings, compression_type=codec, max_request_size=400_000_000) as producer:
+                await producer.send_and_wait(settings.topics.raw, bytes(300_000_000), key=b"k", partition=0)
+        await produce(settings, stream(71, 60, now_ms=now))
+        found = await settled(settings)
+        assert _resident_mib(worker, "VmHWM") - before < 150
+    unread = [
+        record for record in found.rejected if b"compressed batch" in (record.header("stream-pricing-detail") or b"")
+    ]
+    assert [record.header("stream-pricing-reason") for record in unread] == [b"too_large"] * len(bombs)
+    problems = account(found, [sample_oracle(now)])
+    # The test reads no more of them than the worker, and takes them for empty.
+    assert [problem for problem in problems if "'too_large', expected one of ['not_json']" not in problem] == []
 
 
 async def test_a_header_name_that_is_not_utf_8_stops_nothing(kafka: str, prefix: str) -> None:

@@ -869,10 +869,24 @@ INPUT = [
         "An event can be dated where no price is yet known.",
     ),
     Mutant(
+        "a compressed batch is unpacked whole",
+        RECORDS,
+        "        if not batch.compression_type:\n",
+        "        if batch:\n",
+        "A megabyte that is gigabytes ends the worker, and every one that is started after it.",
+    ),
+    Mutant(
+        "what was cut off is taken for a record",
+        RECORDS,
+        "        if self._pos > len(self._buffer):  # so do slices, without a word\n",
+        "        if False:\n",
+        "A header lacks its last bytes.",
+    ),
+    Mutant(
         "a header name must be UTF-8",
         RECORDS,
-        "        except UnicodeDecodeError:\n",
-        "        except KeyError:\n",
+        "    except UnicodeDecodeError:\n",
+        "    except KeyError:\n",
         "One record with another name stops its partition for ever.",
     ),
 ]

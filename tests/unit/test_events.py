@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pricing import checks, reading
 from pricing.errors import InvalidUsage
 from pricing.events import Event
-from pricing.reading import read_event
+from pricing.reading import Unread, read_event
 from streams.batch import Inputs
 from streams.step import step
 from tests import oracle_reading
@@ -79,6 +79,7 @@ ROWS: list[tuple[str, str, bytes | None]] = [
     ("UTF-8 of a surrogate", "not_json", with_(id="MARK").replace(b"MARK", b"\xed\xa0\x80")),
     ("UTF-16", "not_json", with_().decode().encode("utf-16")),
     ("65,537 bytes", "too_large", with_().ljust(65_537)),
+    ("not unpacked", "too_large", Unread()),
     ("nesting of 33", "not_json", with_(ext=nested(32))),
     ("nesting of 20,000", "not_json", b"[" * 20_000 + b"]" * 20_000),
     ("NaN", "not_json", with_data(seconds=Literal("NaN"))),

@@ -1,15 +1,19 @@
 """Batches with a header name that is not UTF-8 are read to their end, whatever their compression."""
 
 import struct
+import tracemalloc
+from bisect import bisect_right
 
 import pytest
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchBuilderPy
 from aiokafka.record.util import calc_crc32c
 
+from pricing.reading import Unread
 from streams.records import Batches
 
-NAMES = {"plain": b"plain", "caf\N{REPLACEMENT CHARACTER}": b"caf\xe9", "\N{SNOWMAN}": b"\xe2\x98\x83"}
+HEADER_BYTES = 61
+NAMES = {"plain": b"plain", "null": b"null", "caf\N{REPLACEMENT CHARACTER}": b"caf\xe9", "\N{SNOWMAN}": b"\xe2\x98\x83"}
 
 
 class Name(str):
@@ -20,10 +24,11 @@ class Name(str):
 
 
 def batch(*names: str, codec: int = 0) -> bytes:
-    """A batch with one record for each of these header names."""
+    """A batch with one record for each of these header names; "" has no header, "null" one without a value."""
     builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, -1, 1_000_000)
     for number, name in enumerate(names):
-        builder.append(number, 1000 + number, b"key", b"\xff%d" % number, [(Name(name), b"\xfe")])
+        headers = [(Name(name), None if name == "null" else b"\xfe")] if name else []
+        builder.append(number, 1000 + number, b"key", b"\xff%d" % number, headers)
     return bytes(builder.build())
 
 
@@ -47,6 +52,47 @@ def test_a_header_name_that_is_not_utf_8_is_read_with_a_mark_in_its_place(place:
         list(DefaultRecordBatch(data))
     assert read(data) == expected
     assert read(batch("plain") + data) == [(0, 1000, b"key", b"\xff0", [("plain", b"\xfe")]), *expected]
+
+
+PACKED = pytest.mark.parametrize("codec", [1, 3, 4], ids=["gzip", "lz4", "zstd"])
+
+
+@PACKED
+@pytest.mark.parametrize("odd", [[], ["caf\N{REPLACEMENT CHARACTER}"]], ids=["utf-8", "other"])
+def test_what_lies_behind_the_most_that_is_unpacked_is_there_unread(
+    odd: list[str], codec: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the unpacked bytes are cut, every record has its offset and the batch's append time."""
+    names = ["plain", "null", "", *odd, "plain", "", "null"] * 2
+    data = batch(*names, codec=codec)
+    assert Batches(data).next_batch().compression_type == codec
+    whole = read(data)
+    ends = [len(batch(*names[:count])) - HEADER_BYTES for count in range(1, len(names) + 1)]
+    for most in range(1, ends[-1]):
+        monkeypatch.setattr("streams.records.UNPACKED_BYTES_MAX", most)
+        found = list(Batches(data).next_batch())
+        count = sum(type(each.value) is not Unread for each in found)
+        assert count == bisect_right(ends, most)
+        assert read(data)[:count] == whole[:count]
+        rest = [(each.offset, each.timestamp, each.key, each.value, each.headers) for each in found[count:]]
+        assert rest == [(offset, 999 + len(names), None, b"", ()) for offset in range(count, len(names))]
+    monkeypatch.setattr("streams.records.UNPACKED_BYTES_MAX", ends[-1])
+    assert read(data) == whole
+
+
+@PACKED
+def test_a_batch_takes_no_more_memory_than_is_unpacked_at_most(codec: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.records.UNPACKED_BYTES_MAX", 1_000_000)
+    builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, -1, 100_000_000)
+    for number in range(3):
+        builder.append(number, 1000, None, bytes(20_000_000), [])
+    data = bytes(builder.build())
+    tracemalloc.start()
+    try:
+        assert [type(each.value) for each in Batches(data).next_batch()] == [Unread] * 3
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_other_damage_is_still_told() -> None:

@@ -42,6 +42,13 @@ def test_a_member_that_has_nothing_to_poll_stays_in_the_group() -> None:
     assert consumer._max_poll_interval_ms == 2**31 - 1
 
 
+def test_a_poll_takes_so_many_records_at_most() -> None:
+    """A compressed batch may have millions: aiokafka would make all of them at once."""
+    readers = KafkaReaders(Settings())
+    for made in (readers.reader, lambda: readers.group_consumer(["a"], None)._consumer):
+        assert in_a_loop(made)._max_poll_records == 50_000
+
+
 def test_the_producer_is_transactional_with_batches_that_a_broker_takes() -> None:
     """Rules 3 and 7: acknowledged by all in-sync replicas, under the broker's limit of 1 MB."""
     settings = Settings(transaction_timeout_ms=12_345)
