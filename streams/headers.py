@@ -81,9 +81,14 @@ def verdict_headers(reason: str, detail: str, origin: Origin, at: str) -> Header
     return [(REASON, reason.encode()), (DETAIL, text), *origin_headers(origin), (AT, at.encode())]
 
 
+def is_carried(key: bytes | None) -> bool:
+    """Whether a raw record's key, if it has one, goes on with what became of it."""
+    return key is None or len(key) <= KEY_BYTES_MAX
+
+
 def key_header(key: bytes | None) -> Headers:
     """The raw record's key, where another one has its place."""
-    return [] if key is None or len(key) > KEY_BYTES_MAX else [(KEY, key)]
+    return [(KEY, key)] if key is not None and is_carried(key) else []
 
 
 def cut(value: bytes | None) -> tuple[bytes | None, Headers]:

@@ -72,11 +72,14 @@ def parked_arrival(record: InRecord) -> Arrival:
 def rejected(arrival: Arrival, reason: Rejected, detail: str, now: str) -> OutRecord:
     """The dead letter; a value over 64 KiB is cut, a key over 16 KiB left out."""
     value, described = headers.cut(arrival.record.value)
-    key = arrival.key
-    if key is not None and len(key) > headers.KEY_BYTES_MAX:
-        detail, key = f"the key of {len(key)} bytes is left out; {detail}", None
-    verdict = headers.verdict_headers(reason, detail, arrival.origin, now)
+    key = arrival.key if headers.is_carried(arrival.key) else None
+    verdict = headers.verdict_headers(reason, _with_key(detail, arrival.key), arrival.origin, now)
     return key, value, [*headers.carried(arrival.headers), *verdict, *described], arrival.append_ms
+
+
+def _with_key(detail: str, key: bytes | None) -> str:
+    """The detail, which says so where the raw record's key is left out."""
+    return detail if headers.is_carried(key) else f"the key of {len(key or b'')} bytes is left out; {detail}"
 
 
 def forwarded(arrival: Arrival, key: bytes, now_ms: int) -> OutRecord:
@@ -88,7 +91,7 @@ def forwarded(arrival: Arrival, key: bytes, now_ms: int) -> OutRecord:
 
 def parked(arrival: Arrival, key: bytes, missing: Missing, now: str) -> OutRecord:
     """The record that waits, whole."""
-    verdict = headers.verdict_headers(missing.reason, missing.detail, arrival.origin, now)
+    verdict = headers.verdict_headers(missing.reason, _with_key(missing.detail, arrival.key), arrival.origin, now)
     added = [*verdict, *headers.key_header(arrival.key)]
     return key, arrival.record.value, [*headers.carried(arrival.headers), *added], arrival.append_ms
 

@@ -6,83 +6,31 @@ closest known one, a bad value one that names the setting as written. No message
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from pricing.documents import Identifier
 from pricing.money import whole
 from streams.errors import Refused
+from streams.setting_values import (
+    Currencies,
+    DefaultAndOthers,
+    File,
+    LogLevel,
+    Name,
+    Number,
+    Percentage,
+    Secret,
+    Servers,
+    Sheets,
+    Text,
+)
 from streams.topics import Topics
 
 PREFIX = "STREAM_PRICING_"
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
-
-
-def _from_json(value: object) -> object:
-    return orjson.loads(value) if isinstance(value, str) else value
-
-
-def _from_list(value: object) -> object:
-    """A list as JSON, or as `USD, CHF`."""
-    if not isinstance(value, str) or value.lstrip().startswith("["):
-        return _from_json(value)
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _servers(value: str) -> str:
-    """Each with its port, Kafka's usual one where it has none."""
-    found = [_SERVER.fullmatch(part.strip()) for part in value.split(",")]
-    servers = [(server[1], int(server[2] or 9092)) for server in found if server]
-    if len(servers) < len(found) or not all(1 <= port <= 65_535 for _, port in servers):
-        raise ValueError("should be host:port, or several with commas between, each port from 1 to 65535")
-    return ",".join(f"{host}:{port}" for host, port in servers)
-
-
-def _unset(value: object) -> object:
-    """An empty variable, as compose files like to pass, is none."""
-    return None if value == "" else value
-
-
-def _has_default(value: dict[str, str]) -> dict[str, str]:
-    if "*" not in value:
-        raise ValueError('should name the sheet of "*", which is for all others and has the tiers')
-    return value
-
-
-def _unique(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(value)) < len(value):
-        raise ValueError("should name each currency once")
-    return value
-
-
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
-_Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-_Currencies = Annotated[tuple[_Currency, ...], BeforeValidator(_from_list), AfterValidator(_unique)]
-_Sheets = Annotated[dict[str, Identifier], BeforeValidator(_from_json)]
-_Secret = Annotated[SecretStr | None, BeforeValidator(_unset)]
-_Text = Annotated[str | None, BeforeValidator(_unset)]
-_File = Annotated[Path | None, BeforeValidator(_unset)]
-_LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 
 
 class Settings(BaseModel):
@@ -90,47 +38,51 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = Field(
+    bootstrap_servers: Servers = Field(
         "127.0.0.1:9092", description="Kafka brokers, host:port, several with commas between"
     )
-    topic_prefix: _Name = Field("", description="put before each topic name and the consumer group")
-    app: Annotated[_Name, Field(min_length=1)] = Field(
+    topic_prefix: Name = Field("", description="put before each topic name and the consumer group")
+    app: Annotated[Name, Field(min_length=1)] = Field(
         "stream-pricing",
         description="name of this installation: group, transactional ids, source of priced events",
     )
 
-    sheets: Annotated[_Sheets, AfterValidator(_has_default)] = Field(
+    sheets: DefaultAndOthers = Field(
         {"*": "aitronos"}, description="JSON: the sheet id of each provider, * for all others"
     )
-    cost_sheets: _Sheets = Field({}, description="JSON: the sheet id with the costs of each provider, * for all others")
-    report_currencies: _Currencies = Field(
+    cost_sheets: Sheets = Field({}, description="JSON: the sheet id with the costs of each provider, * for all others")
+    report_currencies: Currencies = Field(
         ("USD",), description="currencies that amounts are converted into, with commas between; may be empty"
     )
     require_account: bool = Field(False, description="park events of organizations that have no tier")
-    provider_cost_tolerance_percentage: Decimal = Field(
-        whole(1), ge=0, le=100, max_digits=12, description="a provider_cost further from the computed cost is logged"
+    provider_cost_tolerance_percentage: Percentage = Field(
+        whole(1), description="a provider_cost further from the computed cost is logged"
     )
     # At most 59: an id is kept for two days and the one begun more, the totals of hours that it may belong to for 62.
-    max_age_days: int = Field(35, ge=1, le=59, description="usage older than this on arrival is rejected")
+    max_age_days: Number = Field(35, ge=1, le=59, description="usage older than this on arrival is rejected")
 
-    commit_interval_ms: int = Field(
+    commit_interval_ms: Number = Field(
         100, ge=1, le=60_000, description="shortest time between two commits of a task; 10 a partition if that is more"
     )
-    batch_events_max: int = Field(4_000, ge=1, le=100_000, description="most records of one input in one transaction")
-    session_timeout_ms: int = Field(
+    batch_events_max: Number = Field(
+        4_000, ge=1, le=100_000, description="most records of one input in one transaction"
+    )
+    session_timeout_ms: Number = Field(
         10_000, ge=6_000, le=1_800_000, description="a worker silent for so long loses its partitions"
     )
-    rebalance_timeout_ms: int = Field(
+    rebalance_timeout_ms: Number = Field(
         30_000, ge=1_000, le=1_800_000, description="how long a rebalance waits for each worker"
     )
-    transaction_timeout_ms: int = Field(
+    transaction_timeout_ms: Number = Field(
         20_000, ge=1_000, le=900_000, description="the broker aborts a transaction open for so long"
     )
-    request_timeout_ms: int = Field(10_000, ge=1_000, le=300_000, description="longest wait for one answer of a broker")
+    request_timeout_ms: Number = Field(
+        10_000, ge=1_000, le=300_000, description="longest wait for one answer of a broker"
+    )
 
     http_host: str = Field("127.0.0.1", min_length=1, description="address of /metrics, /livez and /readyz")
-    http_port: int = Field(9464, ge=0, le=65_535, description="its port; 0: any free one")
-    log_level: _LogLevel = Field("info", description="debug, info, warning or error")
+    http_port: Number = Field(9464, ge=0, le=65_535, description="its port; 0: any free one")
+    log_level: LogLevel = Field("info", description="debug, info, warning or error")
     log_json: bool = Field(False, description="log one JSON object a line")
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -139,17 +91,17 @@ class Settings(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
-    sasl_username: _Text = Field(None, description="user name for SASL")
-    sasl_password: _Secret = Field(None, description="password for SASL")
-    ssl_cafile: _File = Field(None, description="PEM file of the authorities that sign brokers; unset: the system's")
-    ssl_certfile: _File = Field(None, description="PEM file of this client's certificate")
-    ssl_keyfile: _File = Field(None, description="PEM file of its key; unset: in the certificate's file")
-    ssl_key_password: _Secret = Field(None, description="password of the key")
+    sasl_username: Text = Field(None, description="user name for SASL")
+    sasl_password: Secret = Field(None, description="password for SASL")
+    ssl_cafile: File = Field(None, description="PEM file of the authorities that sign brokers; unset: the system's")
+    ssl_certfile: File = Field(None, description="PEM file of this client's certificate")
+    ssl_keyfile: File = Field(None, description="PEM file of its key; unset: in the certificate's file")
+    ssl_key_password: Secret = Field(None, description="password of the key")
     ssl_check_hostname: bool = Field(True, description="a broker's certificate has to name its host")
 
-    import_bearer_token: _Secret = Field(None, description="bearer token for `sheets import` from a URL")
-    import_api_key: _Secret = Field(None, description="X-API-Key for `sheets import` from a URL")
-    import_fal_key: _Secret = Field(None, description="fal's key for `sheets import --format fal` from a URL")
+    import_bearer_token: Secret = Field(None, description="bearer token for `sheets import` from a URL")
+    import_api_key: Secret = Field(None, description="X-API-Key for `sheets import` from a URL")
+    import_fal_key: Secret = Field(None, description="fal's key for `sheets import --format fal` from a URL")
 
     @model_validator(mode="after")
     def _security_is_consistent(self) -> Self:

@@ -156,7 +156,7 @@ def _option(name: str, section: str) -> Callable[[Callable[P, T]], Callable[P, T
 with_settings = _settings_of("Cluster", "Security")
 with_all_settings = _settings_of(*SECTIONS)
 with_offline_settings = _settings_of(
-    "Pricing", without=("cost_sheets", "provider_cost_tolerance_percentage", "max_age_days")
+    "Pricing", without=("sheets", "cost_sheets", "provider_cost_tolerance_percentage", "max_age_days")
 )
 
 

@@ -70,6 +70,12 @@ def test_sheets_are_json_in_a_variable() -> None:
             {"STREAM_PRICING_HTTP_PORT": "many"},
             "STREAM_PRICING_HTTP_PORT='many': Input should be a valid integer",
         ),
+        (
+            {"STREAM_PRICING_SHEETS": '{"*": "a", "*": "b"}'},
+            r": should have each key once, has \*, \*",
+        ),
+        ({"STREAM_PRICING_SHEETS": '{"*": 5}'}, "STREAM_PRICING_SHEETS=.*: Input should be a valid string"),
+        ({"STREAM_PRICING_SHEETS": '{"*": '}, "STREAM_PRICING_SHEETS=.*: Expecting value"),
         ({"STREAM_PRICING_SESSION_TIMEOUT_MS": "5999"}, "STREAM_PRICING_SESSION_TIMEOUT_MS='5999': .* 6000"),
         ({"STREAM_PRICING_REPORT_CURRENCIES": "usd"}, "STREAM_PRICING_REPORT_CURRENCIES='usd': "),
         ({"STREAM_PRICING_REPORT_CURRENCIES": "USD,USD"}, "should name each currency once"),
@@ -105,6 +111,15 @@ def test_an_unknown_key_of_the_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("htp_port = 1\n")
     with pytest.raises(Refused, match=rf"unknown setting htp_port in {file}; the closest known one is http_port"):
+        load_settings(file, environ={})
+
+
+@pytest.mark.parametrize("name", ["http_port", "batch_events_max", "provider_cost_tolerance_percentage"])
+def test_a_truth_in_the_file_is_no_number(tmp_path: Path, name: str) -> None:
+    """It would count as 1."""
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{name} = true\n")
+    with pytest.raises(Refused, match=f"^{name} in {file}='True': should be a number$"):
         load_settings(file, environ={})
 
 

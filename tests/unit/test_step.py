@@ -300,6 +300,17 @@ def test_headers_of_over_16_kib_are_left_out_and_counted() -> None:
     assert dict(kept)[headers.LEFT_OUT] == b"5"
 
 
+@pytest.mark.parametrize(("line", "topic"), [("a ghost in=1", TOPICS.parked), ("a ftg-3.0-pro in=-1", TOPICS.rejected)])
+@pytest.mark.parametrize("size", [16 * 1024, 16 * 1024 + 1])
+def test_a_key_that_is_left_out_is_told_of(line: str, topic: str, size: int) -> None:
+    """A parked record has another one, and the raw record's in a header; a rejected one has the raw record's."""
+    [(key, _, kept, _)] = out(run(state(), raw(line, key=b"k" * size)), topic)
+    found = dict(kept)
+    has_it = b"k" * size in (key, found.get(headers.KEY))
+    is_told_of = found[headers.DETAIL].startswith(b"the key of 16385 bytes is left out; ")
+    assert (has_it, is_told_of) == (size == 16 * 1024, size > 16 * 1024)
+
+
 @pytest.mark.parametrize(
     "header", [("", b""), ("ce_id", b"y"), ("content-type", b"y" * 1024), ("traceparent", b"y" * 900)]
 )
