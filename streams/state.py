@@ -209,7 +209,7 @@ def restore(latest: Mapping[bytes, bytes], totals: PackedTotals, *, app: str, pa
     written = latest.get(b"position")
     if written is None:
         if latest or totals:
-            raise StateContradiction(f"{where} has {len(latest) + len(totals)} records but no position")
+            raise StateContradiction(f"{where} has no position, but {len(latest)} records and {len(totals)} totals")
         return State(Position(app=app, partitions=partitions))
     position = _position(written, where)
     if position.app != app:

@@ -165,7 +165,7 @@ def config_differences(promised: Mapping[str, str], found: Mapping[str, str]) ->
     for key, wanted in promised.items():
         actual = found.get(key, "")
         if not _keeps(key, wanted, actual):
-            bound = "at least " if key in AT_LEAST else "at most " if key in AT_MOST else ""
+            bound = "at least " if key in AT_LEAST and wanted != FOR_EVER else "at most " if key in AT_MOST else ""
             yield f"{key} is {actual or 'unknown'}, promised is {bound}{wanted}"
 
 

@@ -307,8 +307,8 @@ WRITTEN = msgspec.json.encode(position(raw=7))
 @pytest.mark.parametrize(
     ("latest", "totals", "said"),
     [
-        ({b"account/a": b"{}"}, {}, "state of partition 1 has 1 records but no position"),
-        ({}, {b"a/p/day/x": b"{}"}, "state of partition 1 has 1 records but no position"),
+        ({b"account/a": b"{}"}, {}, "state of partition 1 has no position, but 1 records and 0 totals"),
+        ({}, {b"a/p/day/x": b"{}"}, "state of partition 1 has no position, but 0 records and 1 totals"),
         (
             {b"position": WRITTEN.replace(b"stream-pricing", b"other")},
             {},

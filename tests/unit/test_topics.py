@@ -95,3 +95,6 @@ def test_a_difference_names_both_values() -> None:
     assert list(config_differences({"retention.ms": "100"}, {"retention.ms": "99"})) == [
         "retention.ms is 99, promised is at least 100"
     ]
+    assert list(config_differences({"retention.ms": "-1"}, {"retention.ms": "99"})) == [
+        "retention.ms is 99, promised is -1"
+    ]
