@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from pricing.accounts import NAME_PATTERN
-from pricing.documents import CONTROL
+from pricing.documents import CONTROL, NumberText, shown
 from pricing.errors import InvalidUsage, Rejected
 from pricing.events import (
     LABEL_BYTES_MAX,
@@ -68,6 +68,8 @@ def settle(data: Any) -> None:
 def _quantity(path: str, raw: Any) -> Decimal:
     text = bytes(raw).decode("ascii", "replace")
     is_string = text[:1] == '"'
+    if not is_string and text[0] not in "-0123456789":
+        raise _invalid(path, NumberText(text), "is neither a JSON number nor a decimal string")
     if is_string and "\\" in text:  # `Raw` is the text as it came, escapes and all
         text = f'"{msgspec.json.decode(text, type=str)}"'
     try:
@@ -75,9 +77,9 @@ def _quantity(path: str, raw: Any) -> Decimal:
     except NotADecimal as error:
         raise InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {error}") from None
     if not 0 <= value <= QUANTITY_MAX:
-        raise _invalid(path, text, f"is not between 0 and {QUANTITY_MAX}")
+        raise _invalid(path, NumberText(text), f"is not between 0 and {QUANTITY_MAX}")
     if not value and is_string and "-" in text:
-        raise _invalid(path, text, "has a sign, which no plain decimal string has")
+        raise _invalid(path, NumberText(text), "has a sign, which no plain decimal string has")
     return value
 
 
@@ -136,4 +138,4 @@ def check_strings(path: str, value: Any) -> None:
 
 
 def _invalid(path: str, found: object, why: str) -> InvalidUsage:
-    return InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {str(found)[:60]!r} {why}")
+    return InvalidUsage(Rejected.INVALID_FIELD, f"{path}: {shown(found)} {why}")

@@ -8,19 +8,20 @@ reason. Sources: CloudEvents 1.0 (JSON format and Kafka protocol binding), secti
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from hashlib import blake2b
-from operator import or_
+from operator import getitem, or_
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from pricing.checks import check_strings, instant, settle, take_response
-from pricing.documents import DEPTH_MAX, NumberText, read_json
+from pricing.documents import DEPTH_MAX, NumberText, key_text, read_json, shown
 from pricing.errors import InvalidDocument, InvalidUsage, Rejected
 from pricing.events import (
     STRING_BYTES_MAX,
     USAGE_TYPES,
     Event,
+    ProviderCost,
     ResponseUsage,
     Text,
     Usage,
@@ -189,26 +190,59 @@ def _examine(value: bytes, attributes: dict[str, str | None] | None) -> Event:
     document = _strict_json(value)
     if attributes is None:
         if not isinstance(document, dict):
-            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"a JSON {type(document).__name__}, not an object")
+            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"not a JSON object: {shown(document)}")
         envelope = document
     else:
         envelope = attributes
     _check_envelope(envelope)
     if envelope["type"] not in USAGE_TYPES:
-        raise InvalidUsage(Rejected.UNKNOWN_TYPE, f"type {envelope['type'][:80]!r}")
+        raise InvalidUsage(Rejected.UNKNOWN_TYPE, f"type {shown(envelope['type'])}")
     at = _check_attributes(envelope)
     if attributes is None and "data" not in document:
         raise InvalidUsage(Rejected.INVALID_FIELD, "data is missing")
+    decoder = _DATA[envelope["type"]]
     try:
-        data = _DATA[envelope["type"]].decode(value if attributes is not None else _DATA_ONLY.decode(value).data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidUsage(Rejected.INVALID_FIELD, f"data: {error}") from None
+        data = decoder.decode(value if attributes is not None else _DATA_ONLY.decode(value).data)
+    except msgspec.DecodeError as error:
+        given = document if attributes is not None else document["data"]
+        raise InvalidUsage(Rejected.INVALID_FIELD, _field_problem(str(error), given, decoder)) from None
     settle(data)
     for name in data.__struct_fields__:
         if name != "response" and (given := getattr(data, name)) is not UNSET:  # of that only some strings are used
             check_strings(f"data.{name}", msgspec.to_builtins(given))
     kind, source, event_id, time = (envelope[name] for name in ("type", "source", "id", "time"))
     return _whole(Event(kind, source, event_id, _utc(time, at), at, data), _CANONICAL.encode(data))
+
+
+def _field_problem(said: str, data: Any, decoder: msgspec.json.Decoder[Any]) -> str:
+    """What msgspec said of `data`, with the path and the value: it names no key of a map, and not what it found."""
+    if said.startswith("Object contains unknown field"):
+        known = {"data": decoder.type.__struct_fields__, "data.provider_cost": ProviderCost.__struct_fields__}
+        given = zip(known.items(), (data, data.get("provider_cost")), strict=True)
+        return next(
+            f"{path}.{key_text(key)} is no known field"
+            for (path, fields), found in given
+            for key in found
+            if key not in fields
+        )
+    what, _, place = said.partition(" - at ")
+    names = place.removeprefix("`key` in ").strip("`").partition("[")[0].split(".")[1:]
+    path, found = ".".join(["data", *names]), reduce(getitem, names, data)
+    if what.startswith("Object missing required field"):
+        return f"{path}.{what.split('`')[1]} is missing"
+    if names != ["response"] and place.startswith("`key`") | place.endswith("[...]`"):
+        key, entry = next(pair for pair in found.items() if _says(decoder, {names[-1]: dict([pair])}) == said)
+        path, found = (f"{path}, a key", key) if place.startswith("`key`") else (f"{path}.{key_text(key)}", entry)
+    wanted = what.partition(", got ")[0].replace("`", "")
+    return f"{path}: {wanted[0].lower()}{wanted[1:]}, found {shown(found)}"
+
+
+def _says(decoder: msgspec.json.Decoder[Any], data: Any) -> str:
+    try:
+        decoder.decode(_CANONICAL.encode(data))
+    except msgspec.DecodeError as error:
+        return str(error)
+    return ""
 
 
 def _strict_json(value: bytes) -> Any:
@@ -222,13 +256,14 @@ def _strict_json(value: bytes) -> Any:
 def _check_envelope(envelope: Mapping[str, Any]) -> None:
     version = envelope.get("specversion")
     if type(version) is not str or version != "1.0":  # a number is a NumberText, which is another type
-        raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"specversion {version!r:.60}, not '1.0'")
+        raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, _wrong("specversion", envelope, 'is not "1.0"'))
     if "data_base64" in envelope:
         raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, "data_base64 is not read, data is")
     for name in ("id", "source", "type"):
         found = envelope.get(name)
         if type(found) is not str or not found:
-            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, f"{name} is not a string of at least one character")
+            why = "is not a string of at least one character"
+            raise InvalidUsage(Rejected.NOT_A_CLOUDEVENT, _wrong(name, envelope, why))
 
 
 def _check_attributes(envelope: Mapping[str, Any]) -> int:
@@ -236,8 +271,12 @@ def _check_attributes(envelope: Mapping[str, Any]) -> int:
         check_strings(name, envelope[name])
     if (subject := envelope.get("subject")) is not None:  # null is unset, says CloudEvents' JSON format
         if type(subject) is not str:
-            raise InvalidUsage(Rejected.INVALID_FIELD, "subject is not a string")
+            raise InvalidUsage(Rejected.INVALID_FIELD, _wrong("subject", envelope, "is not a string"))
         check_strings("subject", subject)
     if type(envelope.get("time")) is not str:
-        raise InvalidUsage(Rejected.INVALID_FIELD, "time is not a string")
+        raise InvalidUsage(Rejected.INVALID_FIELD, _wrong("time", envelope, "is not a string"))
     return instant(envelope["time"])
+
+
+def _wrong(name: str, envelope: Mapping[str, Any], why: str) -> str:
+    return f"{name}: {shown(envelope[name])} {why}" if name in envelope else f"{name} is missing"
