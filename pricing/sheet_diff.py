@@ -142,6 +142,11 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Leaf]]:
         yield path, value if isinstance(value, Decimal | str) else shown(value)
 
 
+def is_relief(path: str) -> bool:
+    """Whether the field is one that makes usage cheaper the more it is: a discount, a free share."""
+    return path.startswith(("tiers.", "code_execution.cpu_free", "code_execution.memory_free"))
+
+
 def _is_price(path: str) -> bool:
     return path.startswith(("prices.", "bands.", "units.", "cases["))
 

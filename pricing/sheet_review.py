@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pricing.money import HUNDRED, ZERO, number, plain
-from pricing.sheet_diff import leaves_of
+from pricing.sheet_diff import is_relief, leaves_of
 from pricing.sheets import Model, Sheet
 
 
@@ -143,7 +143,7 @@ def _outside(path: str, value: Decimal | None, usual: _Usual) -> Iterator[str]:
 
 def _zeros(sheet: Sheet) -> Iterator[str]:
     for path, value in leaves_of(sheet).items():
-        allowed = path.startswith(("tiers.", "code_execution.cpu_free", "code_execution.memory_free", "markup"))
+        allowed = is_relief(path) or path == "markup_percentage"
         if isinstance(value, Decimal) and not value and not allowed:
             yield f"{path}: is 0, so it costs nothing; a price that is not known is left out"
 

@@ -9,7 +9,16 @@ from pricing.estimates import estimate, total_of
 from pricing.importers import IMPORTERS, OWN_FORMAT
 from pricing.money import number, plain
 from pricing.rating import Missing
-from pricing.sheet_diff import PERCENT_DIGITS, Comparison, Difference, called_as, compare, diff_sheets, of_provider
+from pricing.sheet_diff import (
+    PERCENT_DIGITS,
+    Comparison,
+    Difference,
+    called_as,
+    compare,
+    diff_sheets,
+    is_relief,
+    of_provider,
+)
 from pricing.sheets import Sheet
 from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
 from streams.cli.finding import ALWAYS, any_sheet, refuse_unknown
@@ -104,31 +113,23 @@ def _print_comparison(found: Comparison) -> None:
 
 
 def _summary(found: Comparison) -> str:
-    """How many models differ, and the numbers that changed most."""
+    """How many models differ, and the prices that changed most."""
     differing = sum(1 for differences in found.models.values() if differences)
     if not (differing or found.fields or found.only_old or found.only_new):
         return f"no differences in {counted(len(found.models), 'model')}"
-    changes = sorted(
+    changes = [
         (number(one.percent, before=60, after=PERCENT_DIGITS), one.path)
         for one in found.differences()
-        if one.percent is not None
-    )
-    changes = [change for change in changes if change[0]]  # what is rounded to 0 % neither rose nor fell
-    fell = sum(1 for percent, _ in changes if percent < 0)
-    most = (
-        [
-            f"{count:,} {verb}, most {path} by {plain(percent)} %"
-            for count, verb, (percent, path) in ((len(changes) - fell, "rose", changes[-1]), (fell, "fell", changes[0]))
-            if count
-        ]
-        if changes
-        else []
-    )
-    parts = [
-        f"{counted(len(found.models), 'model')} in both, of which {differing:,} differ",
-        *most,
-        f"{len(found.only_old):,} only in the old one, {len(found.only_new):,} only in the new one",
+        if one.percent is not None and not is_relief(one.path)
     ]
+    rose = [change for change in changes if change[0] > 0]  # what is rounded to 0 % neither rose nor fell
+    fell = [change for change in changes if change[0] < 0]
+    parts = [f"{counted(len(found.models), 'model')} in both, of which {counted(differing, 'differs', 'differ')}"]
+    for verb, some, furthest in (("rose", rose, max), ("fell", fell, min)):
+        if some:
+            percent, path = furthest(some)
+            parts.append(f"{len(some):,} {verb}, most {path} by {plain(abs(percent))} %")
+    parts.append(f"{len(found.only_old):,} only in the old one, {len(found.only_new):,} only in the new one")
     return "; ".join(parts)
 
 

@@ -11,6 +11,8 @@ from pricing.sheet_diff import called_as, compare, diff_sheets, of_provider
 from pricing.sheets import Sheet, parse_sheet
 from streams.cli import main
 
+SAMPLE = Path(__file__).parents[2] / "deploy" / "samples" / "sheet-2026-11-01.json"
+
 
 def model(key: str, price: str | None = None, **fields: Any) -> dict[str, Any]:
     prices = {} if price is None else {"prices": {"input": price}}
@@ -81,8 +83,22 @@ def test_two_versions_are_told_model_by_model(files: dict[str, str]) -> None:
         "only in the old one: gone",
         "only in the new one: new",
         "3 models in both, of which 3 differ; 1 rose, most models.dearer.prices.input by 50 %; 1 fell, most "
-        "models.cheaper.prices.input by -80 %; 1 only in the old one, 1 only in the new one",
+        "models.cheaper.prices.input by 80 %; 1 only in the old one, 1 only in the new one",
     ]
+
+
+def test_a_greater_discount_is_no_higher_price(tmp_path: Path) -> None:
+    """Nor is a free share: the summary tells what became dearer."""
+    sample = json.loads(SAMPLE.read_text())
+    sample["pricing_tiers"][0]["discount_percentage"] = 99
+    sample["code_execution"]["cpu_free_seconds"] = 500
+    (tmp_path / "new.json").write_text(json.dumps(sample))
+    lines = diff(str(SAMPLE), str(tmp_path / "new.json")).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == [
+        "code_execution.cpu_free_seconds",
+        "tiers.tier_standard.discount_percentage",
+    ]
+    assert lines[3] == "7 models in both, of which 0 differ; 0 only in the old one, 0 only in the new one"
 
 
 def test_prices_alone_can_be_compared(files: dict[str, str]) -> None:
@@ -98,7 +114,7 @@ def test_two_sources_are_compared_by_their_names(files: dict[str, str]) -> None:
     """`acme/gpt-x` is called `gpt-x` too; what Portkey has for any provider, LiteLLM has for acme."""
     lines = diff(files["portkey"], files["litellm"], "--provider", "acme", "--prices").stdout.splitlines()
     assert lines[:2] == ["models.gpt-x", "  prices.input  2 → 3  50.00 %"]
-    assert lines[-1].startswith("1 model in both, of which 1 differ; 1 rose, most models.gpt-x.prices.input by 50 %; ")
+    assert lines[-1].startswith("1 model in both, of which 1 differs; 1 rose, most models.gpt-x.prices.input by 50 %; ")
     assert lines[-1].endswith("; 1 only in the old one, 0 only in the new one")
 
 
