@@ -70,6 +70,7 @@ def warnings(sheet: Sheet) -> list[str]:
         *(warning for model in sheet.models for warning in _unusual_model(model)),
         *_zeros(sheet),
         *_missing(sheet),
+        *(warning for model in sheet.models for warning in _unused_in_model(model)),
         *(
             f"tiers.{tier.id}.discount_percentage: is 100, everything is free in this tier"
             for tier in sheet.tiers.values()
@@ -190,3 +191,10 @@ def _missing_in_model(model: Model) -> Iterator[str]:
     missing = [kind for kind in ("input", "output", "cache_read", "cache_creation") if kind not in model.prices]
     if missing:
         yield f"models.{model.key}.prices: no price for {', '.join(missing)}, usage that has them is parked"
+
+
+def _unused_in_model(model: Model) -> Iterator[str]:
+    used_by = {"prices": "synapse", "synapses_per_second": "synapse", "neurons_per_token": "neuron"}
+    for name, category in used_by.items():
+        if model.category not in (category, "direct") and getattr(model, name):
+            yield f"models.{model.key}.{name}: not used, since its category is {model.category}"

@@ -93,8 +93,8 @@ def _conversion(reading: Reading, root: Node) -> dict[str, object]:
             if multiplier is not None:
                 priorities[name] = multiplier
     return {
-        "base_multiplier": _number(reading, node, "base_multiplier", MULTIPLIER_DIGITS),
-        "neuron_price": _number(reading, node, _NEURON_PRICE, PRICE_DIGITS),
+        "base_multiplier": reading.number(node, "base_multiplier", MULTIPLIER_DIGITS),
+        "neuron_price": reading.number(node, _NEURON_PRICE, PRICE_DIGITS),
         "priorities": priorities,
     }
 
@@ -168,8 +168,8 @@ def _code_execution(reading: Reading, root: Node) -> CodeExecution | None:
     if node is None:
         return None
     reading.unknown(node, (*_CODE_EXECUTION, _NEURON_PRICE))
-    numbers = {ours: _number(reading, node, theirs, MULTIPLIER_DIGITS) for theirs, ours in _CODE_EXECUTION.items()}
-    return CodeExecution(**numbers, neuron_price=_number(reading, node, _NEURON_PRICE, PRICE_DIGITS))
+    numbers = {ours: reading.number(node, theirs, MULTIPLIER_DIGITS) for theirs, ours in _CODE_EXECUTION.items()}
+    return CodeExecution(**numbers, neuron_price=reading.number(node, _NEURON_PRICE, PRICE_DIGITS))
 
 
 def _connector_tools(reading: Reading, root: Node) -> ConnectorTools | None:
@@ -178,8 +178,8 @@ def _connector_tools(reading: Reading, root: Node) -> ConnectorTools | None:
         return None
     reading.unknown(node, ("neuron_multiplier", _NEURON_PRICE))
     return ConnectorTools(
-        multiplier=_number(reading, node, "neuron_multiplier", MULTIPLIER_DIGITS),
-        neuron_price=_number(reading, node, _NEURON_PRICE, PRICE_DIGITS),
+        multiplier=reading.number(node, "neuron_multiplier", MULTIPLIER_DIGITS),
+        neuron_price=reading.number(node, _NEURON_PRICE, PRICE_DIGITS),
     )
 
 
@@ -212,7 +212,7 @@ def _tiers(reading: Reading, root: Node) -> dict[str, Tier]:
 
 
 def _number(reading: Reading, node: Node, key: str, digits: tuple[int, int]) -> Decimal | None:
-    """A number that the document always has; where it is null or missing, what needs it stays unpriced."""
+    """The number of an entry, which is left out where it is null or missing: the sheet then shows no gap."""
     if node.fields.get(key) is None:
         found = "is null" if key in node.fields else "is missing"
         reading.warnings.append(f"{node.at(key)}: {found}, what needs it has no price")

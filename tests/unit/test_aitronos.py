@@ -191,7 +191,6 @@ def test_null_and_missing_prices_stay_missing() -> None:
     ("old", "new", "warning"),
     [
         ("100000", "null", "image_operations[0].synapses: is null, what needs it has no price"),
-        ('"base_multiplier": 2.0,', "", "conversion.base_multiplier: is missing, what needs it has no price"),
         ('"low": 0.8', '"low": null',
          "conversion.priority_multipliers.low: is null, what needs it has no price"),
         ("0.00005", "null", "terminal[0].unit_rate_usd: is null, what needs it has no price"),

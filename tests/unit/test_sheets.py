@@ -217,6 +217,9 @@ def test_a_complete_and_usual_sheet_has_no_warnings() -> None:
         ('"default": "1", ', "", "priorities.default: is missing"),
         ('"memory_free_mb": "256", ', "", "code_execution.memory_free_mb: is missing"),
         ('"category": "synapse"', '"category": "neuron"', "models.pro.neurons_per_token: is missing"),
+        ('"category": "synapse"', '"category": "neuron"', "models.pro.prices: not used, since its category is neuron"),
+        ('"category": "synapse"', '"category": "synapse", "neurons_per_token": "1"',
+         "models.pro.neurons_per_token: not used, since its category is synapse"),
     ],
 )  # fmt: skip
 def test_what_is_probably_wrong_is_warned_of(old: str, new: str, said: str) -> None:
