@@ -134,7 +134,8 @@ Instant = Annotated[
 Text = Annotated[str, AfterValidator(_text)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}\z")]
 # No slash, which separates the parts of a record's key; no @, which separates them on the command line.
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
+IDENTIFIER_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+Identifier = Annotated[str, StringConstraints(pattern=rf"^{IDENTIFIER_PATTERN}\z")]
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 

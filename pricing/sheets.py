@@ -65,7 +65,11 @@ IMAGE_PRICE_SOURCES = ("model-input", "model-output")
 
 def image_price(value: str | Decimal) -> Decimal | str:
     """A price per 1M synapses, or the name of the model's price to take. Raises ValueError for others."""
-    return value if isinstance(value, str) and value in IMAGE_PRICE_SOURCES else price(value)
+    if not isinstance(value, str) or value.lstrip("-")[:1].isdigit():
+        return price(value)
+    if value not in IMAGE_PRICE_SOURCES:
+        raise ValueError(f"{value[:60]!r} is neither a decimal nor {' nor '.join(IMAGE_PRICE_SOURCES)}")
+    return value
 
 
 ImagePrice = Annotated[

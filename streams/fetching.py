@@ -62,7 +62,7 @@ def _read_file(place: str) -> Fetched:
             refuse_large(size_bytes, limits.SIZE_BYTES_MAX, f"{place}, {size_bytes:,} bytes,")
             value = file.read(limits.SIZE_BYTES_MAX + 1)
     except OSError as error:
-        raise Refused(f"{place} cannot be read: {error.strerror}") from None
+        raise Refused(f"{place or repr(place)} cannot be read: {error.strerror}") from None
     refuse_large(len(value), limits.SIZE_BYTES_MAX, place)  # a pipe's size is known only now
     # A name may have bytes that are no text, which JSON cannot carry.
     return Fetched(value, path.name.encode(errors="replace").decode())

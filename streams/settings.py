@@ -225,15 +225,19 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
 
 def _secret_from(variable: str, path: Path) -> str:
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
+        secret = path.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise Refused(f"{variable}: {path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise Refused(f"{variable}: {path} is not UTF-8 text") from None
+    if not secret:
+        raise Refused(f"{variable}: {path} is empty")
+    return secret
 
 
 def _closest(name: str, known: list[str]) -> str:
-    return f"the closest known one is {difflib.get_close_matches(name, known, n=1, cutoff=0)[0]}"
+    cases = {each.lower(): each for each in known}
+    return f"the closest known one is {cases[difflib.get_close_matches(name.lower(), cases, n=1, cutoff=0)[0]]}"
 
 
 def _explain(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[str]:

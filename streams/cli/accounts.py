@@ -8,7 +8,7 @@ from pricing.accounts import Account, account_bytes, parse_account
 from pricing.errors import InvalidDocument
 from pricing.times import format_time
 from streams.cli.common import Group, counted, fail, print_rows, run, with_settings
-from streams.cli.publishing import end_with_problems, json_option
+from streams.cli.publishing import NAME, end_with_problems, json_option
 from streams.settings import Settings
 
 
@@ -40,7 +40,7 @@ def apply_accounts(settings: Settings, file: Path) -> None:
 
 
 @accounts.command("show")
-@click.argument("organization")
+@click.argument("organization", type=NAME)
 @json_option
 @with_settings
 def show_account(settings: Settings, organization: str, json: bool) -> None:

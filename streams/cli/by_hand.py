@@ -23,7 +23,9 @@ class _Rate(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Decimal]:
         """A pair of currencies and the rate behind `=`."""
-        pair, _, rate = value.partition("=")
+        pair, equals, rate = value.partition("=")
+        if not equals:
+            self.fail(f"{value!r} is not a pair and its rate, such as CHF/USD=1.1234", param, ctx)
         found: Any = (PAIR.convert(pair, param, ctx), RATE.convert(rate, param, ctx))
         return found  # type: ignore[no-any-return]
 
@@ -95,7 +97,7 @@ def price(settings: Settings, /, event_file: BinaryIO, json: bool, **how: Any) -
     except Refused as refused:
         fail(str(refused))
     if not events:
-        fail(f"there is no {'response' if how['surface'] else 'event'} in EVENT-FILE")
+        fail(f"there is no {'response' if how['surface'] else 'event'} in {event_file.name}")
     outcomes = map(prices.outcome, events)
     writer = PricedWriter(settings.app)
     if json:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from pricing.errors import InvalidDocument
 from pricing.importers import IMPORTERS, OWN_FORMAT, Imported, ImportOptions, format_of, read_any
 from pricing.sheet_review import warnings
-from pricing.sheets import Sheet, parse_sheet, sheet_bytes
+from pricing.sheets import Sheet, sheet_bytes
 from streams.cli.common import Command, counted, fail, print_rows, printable, with_settings
 from streams.cli.finding import titled
 from streams.cli.progress import progress_bar
 from streams.cli.publishing import (
+    IDENTIFIER,
     IMAGE_PRICE,
     MARKUP,
     TIME,
@@ -46,8 +46,8 @@ class Finding(NamedTuple):
     required=True,
     help=f"The document's format; {OWN_FORMAT} is what this command prints.",
 )
-@click.option("--id", required=True, help="The sheet's id.")
-@click.option("--version", required=True, help="The sheet's version.")
+@click.option("--id", type=IDENTIFIER, required=True, help="The sheet's id.")
+@click.option("--version", type=IDENTIFIER, required=True, help="The sheet's version.")
 @click.option("--effective-from", type=TIME, required=True, help="From when it counts, RFC 3339.")
 @click.option(
     "--image-price",
@@ -86,7 +86,7 @@ def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **h
         end_with_problems(place, imported.problems)
     sheet = imported.sheet
     if form == OWN_FORMAT:
-        sheet = _renamed(place, sheet, {name: value for name, value in named.items() if value is not None})
+        sheet = sheet.model_copy(update={name: value for name, value in named.items() if value is not None})
     sheet = _with_terms(sheet, how["markup"], how["dated_snapshots"])
     findings = _findings(imported, sheet)
     _print_findings(findings, verbose=how["verbose"])
@@ -97,13 +97,6 @@ def import_sheet(settings: Settings, /, place: str, form: str, wanted: bool, **h
         publish_document(settings, sheet, retroactive=how["retroactive"])
     else:
         click.echo(sheet_bytes(sheet).decode())
-
-
-def _renamed(place: str, sheet: Sheet, named: dict[str, Any]) -> Sheet:
-    try:
-        return parse_sheet(sheet_bytes(sheet.model_copy(update=named)))
-    except InvalidDocument as invalid:
-        end_with_problems(place, invalid.problems)
 
 
 def _with_terms(sheet: Sheet, markup: Decimal | None, dated_snapshots: bool) -> Sheet:

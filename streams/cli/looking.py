@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 
 from pricing.totals import MEMBERS, OBJECTS
 from streams.cli.common import Command, Group, fail, print_rows, printable, run, with_settings
-from streams.cli.publishing import json_option
+from streams.cli.publishing import NAME, json_option
 from streams.headers import OWN
 from streams.reading import read_topic
 from streams.settings import Settings
@@ -23,7 +23,7 @@ _PARKED_KEY = b"parked/"
 
 
 @click.command(cls=Command)
-@click.argument("project")
+@click.argument("project", type=NAME)
 @click.option(
     "--window",
     type=click.Choice(["hour", "day", "month"]),
@@ -31,7 +31,7 @@ _PARKED_KEY = b"parked/"
     show_default=True,
     help="How long a row is.",
 )
-@click.option("--organization", help="Only the project of this organization.")
+@click.option("--organization", type=NAME, help="Only the project of this organization.")
 @click.option("--items", is_flag=True, help="A row for each item, in place of one for all.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, every field.")
 @json_option

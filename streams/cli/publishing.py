@@ -1,5 +1,6 @@
 """What the publishing commands share: their arguments, the clock, and how problems and outcomes are told."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pricing.accounts import NAME_PATTERN
 from pricing.book_records import publication_of
+from pricing.documents import IDENTIFIER_PATTERN
 from pricing.errors import InvalidDocument
 from pricing.estimates import endpoint_quantity
 from pricing.exchange import FxRate, parse_pair
@@ -53,6 +56,15 @@ def _rate(text: str) -> Decimal:
     return rate
 
 
+def _matching(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
+            raise ValueError(f"{text[:60]!r} is not of the form {pattern}")
+        return text
+
+    return read
+
+
 def _markup(text: str) -> Decimal:
     markup = number(text, before=3, after=24)
     if markup < 0:
@@ -65,6 +77,8 @@ PAIR = _Value("PAIR", _pair)
 RATE = _Value("RATE", _rate)
 IMAGE_PRICE = _Value("PRICE", image_price)
 QUANTITY = _Value("QUANTITY", endpoint_quantity)
+IDENTIFIER = _Value("ID", _matching(IDENTIFIER_PATTERN))
+NAME = _Value("NAME", _matching(NAME_PATTERN))
 MARKUP = _Value("PERCENT", _markup)
 
 json_option = click.option("--json", is_flag=True, help="One JSON object a line.")

@@ -44,6 +44,9 @@ def worker(settings: Settings, processes: int, parent: int | None) -> None:
     if processes == 1:
         run(run_worker(settings, parent), is_logged=True)
         return
+    last = settings.http_port + processes - 1
+    if settings.http_port and last > 65_535:
+        fail(f"--processes={processes} from http_port {settings.http_port} on needs ports up to {last}, over 65535")
     arguments = _without(sys.argv[1:], "--processes", "--http-port")
     sys.exit(run(run_workers(arguments, settings.http_port, processes)))
 

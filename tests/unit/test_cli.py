@@ -62,6 +62,22 @@ def test_every_command_has_help(path: tuple[str, ...]) -> None:
     assert unexplained == []
 
 
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("totals", "a/b"), 2, "'PROJECT': 'a/b' is not of the form"),
+        (("totals", "a", "--organization", ""), 2, "'--organization': '' is not of the form"),
+        (("accounts", "show", "a b"), 2, "'ORGANIZATION': 'a b' is not of the form"),
+        (("worker", "--http-port", "65534", "--processes", "3"), 1, "needs ports up to 65536, over 65535"),
+        (("sheets", "check", ""), 1, "'' cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_broker_is_asked(args: tuple[str, ...], code: int, said: str) -> None:
+    """By the name of what was given."""
+    result = invoke(*args)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.output
+
+
 def test_the_program_s_help_names_every_command() -> None:
     """Without importing what they need."""
     result = invoke("--help")

@@ -219,7 +219,10 @@ def test_what_cannot_be_priced_is_explained() -> None:
     ("options", "code", "said"),
     [
         (("--fx", "CHF=1"), 2, "'CHF' is not a pair of currencies"),
-        (("--fx", "CHF/USD"), 2, "is not a plain decimal"),
+        (("--fx", "CHF/USD"), 2, "'CHF/USD' is not a pair and its rate, such as CHF/USD=1.1234"),
+        (("--fx", "CHF/USD=one"), 2, "'one' is not a plain decimal"),
+        (("--image-price", "cheap"), 2, "'cheap' is neither a decimal nor model-input nor model-output"),
+        (("--image-price", "-1"), 2, "must not be negative"),
         (("--fx", "CHF/USD=2.0"), 2, "CHF/USD is given twice, as 1.1234 and as 2\n"),
         (("--surface", "nope"), 2, "'nope' is not one of 'openai.chat_completions', "),
         (("--sheet", "/nowhere.json"), 1, "/nowhere.json cannot be read"),
@@ -239,8 +242,12 @@ def test_wrong_arguments_are_one_line(options: tuple[str, ...], code: int, said:
     [((), "event"), (("--json",), "event"), (("--surface", "openai.chat_completions"), "response")],
 )
 @pytest.mark.parametrize("text", ["", " \n\n"])
-def test_a_file_without_an_event_is_said_to_have_none(text: str, options: tuple[str, ...], said: str) -> None:
+def test_a_file_without_an_event_is_said_to_have_none(
+    text: str, options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
     """Nothing printed and exit code 0 would be a price of nothing."""
-    result = price(text, *options)
+    file = tmp_path / "events.jsonl"
+    file.write_text(text)
+    result = CliRunner().invoke(main, ["price", "--sheet", str(SHEET), *options, str(file)])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: there is no {said} in EVENT-FILE\n"
+    assert result.stderr == f"Error: there is no {said} in {file}\n"

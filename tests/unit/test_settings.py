@@ -106,6 +106,12 @@ def test_what_is_wrong_is_said_in_one_line(environ: dict[str, str], said: str) -
     assert "\n" not in str(refused.value)
 
 
+def test_the_closest_setting_is_found_in_whichever_case() -> None:
+    """It is the same word."""
+    with pytest.raises(Refused, match="the closest known one is STREAM_PRICING_BATCH_EVENTS_MAX"):
+        load_settings(environ={"STREAM_PRICING_batch_events_max": "3"})
+
+
 def test_an_unknown_key_of_the_file_is_an_error(tmp_path: Path) -> None:
     """A misspelt key is named with the file and the closest known one."""
     file = tmp_path / "settings.toml"
@@ -152,6 +158,8 @@ def test_a_missing_secret_file_is_named() -> None:
     """The variable and the path are in the message."""
     with pytest.raises(Refused, match="STREAM_PRICING_IMPORT_API_KEY_FILE: /nowhere cannot be read"):
         load_settings(environ={"STREAM_PRICING_IMPORT_API_KEY_FILE": "/nowhere"})
+    with pytest.raises(Refused, match="STREAM_PRICING_IMPORT_API_KEY_FILE: /dev/null is empty"):
+        load_settings(environ={"STREAM_PRICING_IMPORT_API_KEY_FILE": "/dev/null"})
 
 
 def test_no_representation_shows_a_secret() -> None:

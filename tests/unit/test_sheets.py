@@ -69,7 +69,8 @@ def test_a_sheet_does_not_change() -> None:
         ('"10"}', '"100.1"}',
          ['tiers.tier_standard.discount_percentage: must be from 0 to 100, found "100.1"']),
         ('"CHF"', '"chf"', ["models[0].currency: String should match pattern '^[A-Z]{3}\\z', found \"chf\""]),
-        ('"20"', '"model"', ["image_price: 'model' is not a plain decimal, found \"model\""]),
+        ('"20"', '"model"',
+         ["image_price: 'model' is neither a decimal nor model-input nor model-output, found \"model\""]),
         ('"version": "1"', '"version": "1/2"', ["version: String should match pattern "
                                                 "'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\z', found \"1/2\""]),
         ('"id": "tier_standard"', '"id": "gold"',
