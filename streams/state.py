@@ -31,13 +31,17 @@ class StateContradiction(Exception):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the partition is: next offsets of its three inputs, and the greatest append time read from raw (ms)."""
+    """Where the partition is: next offsets of its three inputs, and the greatest append time read from raw (ms).
+
+    The ids of append days before `ids_since_day` may have been forgotten, as older than `max_age_days` was then.
+    """
 
     format: int = FORMAT
     app: str
     partitions: int
     sequence: int = 0
     stream_time_ms: int = 0
+    ids_since_day: int = 0
     raw: int = -1
     rekeyed: int = -1
     accounts: int = -1

@@ -162,7 +162,8 @@ class _Batch:
     def _move_stream_time(self, append_ms: int) -> None:
         self._stream_time_ms = append_ms
         # The id of an event dated before may be filed under a day that is forgotten.
-        self._known_since = known_since(append_ms * MS_NS, self._lane.max_age_ns) * DAY_NS + FUTURE_NS
+        day = max(known_since(append_ms * MS_NS, self._lane.max_age_ns), self._state.position.ids_since_day)
+        self._known_since = day * DAY_NS + FUTURE_NS
 
     def _settle(self, found: Admitted, known: bytes | None) -> None:
         """Drop a duplicate, price the event, or park it; from then on its identity is taken."""
@@ -252,6 +253,7 @@ class _Batch:
             before,
             sequence=before.sequence + 1,
             stream_time_ms=self._stream_time_ms,
+            ids_since_day=max([before.ids_since_day, *(day + 1 for day in self._changes.expired_days)]),
             raw=_next(inputs.raw, before.raw),
             rekeyed=_next(inputs.rekeyed, before.rekeyed),
             accounts=_next(inputs.accounts, before.accounts),

@@ -434,6 +434,13 @@ DEDUP = [
         "A duplicate of a parked event is parked again, and both are priced.",
     ),
     Mutant(
+        "what was forgotten is no longer known",
+        STEP,
+        "max([before.ids_since_day, *(day + 1 for day in self._changes.expired_days)])",
+        "before.ids_since_day",
+        "With a longer max_age_days an event is priced again whose id a shorter one has let go.",
+    ),
+    Mutant(
         "append time alone decides what is too late",
         STEP,
         " or event.at < self._known_since:",

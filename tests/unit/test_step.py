@@ -781,6 +781,17 @@ def test_a_duplicate_that_is_just_not_too_late_is_still_known() -> None:
     assert again.counts.duplicates == 1
 
 
+def test_a_longer_age_does_not_bring_back_ids_that_a_shorter_one_forgot() -> None:
+    """Whatever may have been among them stays too late; what is dated after the last of them is accepted."""
+    found, later = state(), NOW_MS + 14 * DAY_MS
+    shorter = replace(lane(), max_age_ns=10 * DAY_MS * 1_000_000)
+    commit(found, run(found, raw(LINE, 0), lane=shorter))
+    assert commit(found, moved_to(found, later, lane=shorter)).changes.expired_days == [NOW_MS // DAY_MS]
+    next_day = at((NOW_MS // DAY_MS + 1) * DAY_MS + FIVE_MIN_MS)
+    again = run(found, raw(LINE, 100, at_ms=later), raw(f"{LINE} id=2 at={next_day}", 101, at_ms=later))
+    assert (reasons(again), priced_ids(again)) == (["too_late"], ["2"])
+
+
 def test_a_batch_may_reach_over_what_it_makes_forgettable() -> None:
     """Its first records' ids expire with their day: the changelog keeps none of a day that is dropped."""
     found = state()
