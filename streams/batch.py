@@ -49,12 +49,14 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One batch, each in the order of its partition. `cures` are parked records to look at again."""
+    """One batch, each in the order of its partition. `cures` are parked records to look at again, `reached` the offsets
+    before which there is nothing more of an input that has no records here: a log may go on with markers."""
 
     raw: Sequence[InRecord] = ()
     rekeyed: Sequence[InRecord] = ()
     accounts: Sequence[InRecord] = ()
     cures: Sequence[tuple[ParkedEvent, InRecord]] = ()
+    reached: Sequence[int] = (-1, -1, -1)
 
 
 class StepFailed(Exception):

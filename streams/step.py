@@ -254,9 +254,9 @@ class _Batch:
             sequence=before.sequence + 1,
             stream_time_ms=self._stream_time_ms,
             ids_since_day=max([before.ids_since_day, *(day + 1 for day in self._changes.expired_days)]),
-            raw=_next(inputs.raw, before.raw),
-            rekeyed=_next(inputs.rekeyed, before.rekeyed),
-            accounts=_next(inputs.accounts, before.accounts),
+            raw=_next(inputs.raw, max(before.raw, inputs.reached[0])),
+            rekeyed=_next(inputs.rekeyed, max(before.rekeyed, inputs.reached[1])),
+            accounts=_next(inputs.accounts, max(before.accounts, inputs.reached[2])),
         )
         own = {topics.priced: self._priced, topics.parked: [*self._parked, *self._releases]}
         outputs = {(topic, self._lane.partition): records for topic, records in own.items() if records}

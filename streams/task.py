@@ -31,6 +31,7 @@ from streams.step import Poison, step
 log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
+PASS_MARKERS_S = 60.0
 _AGAIN_S = 0.01
 
 
@@ -92,6 +93,7 @@ class Task:
         )
         self._queues: dict[str, list[ConsumerRecord]] = {topic: [] for topic in settings.topics.inputs}
         self._fed: dict[str, int] = {}
+        self._reached = dict.fromkeys(settings.topics.inputs, -1)
         self._wake = asyncio.Event()
         self._closing = False
         self._not_before = 0.0
@@ -129,6 +131,10 @@ class Task:
             self._queues[topic].extend(records)
             self._fed[topic] = records[-1].offset + 1
             self._wake.set()
+
+    def reach(self, topic: str, offset: int) -> None:
+        """The consumer is at `offset` of an input: every record before it was fed."""
+        self._reached[topic] = offset
 
     def has_done_all(self, topic: str) -> bool:
         """Whether every record that it was fed of this input is committed."""
@@ -181,6 +187,7 @@ class Task:
         self._published.clear()
         self._shell.metrics.restore_seconds.set(loop.time() - started)
         log.info("partition %d: %d ids seen, sequence %d", self.partition, len(state.seen), state.position.sequence)
+        self._not_before = loop.time()
         self._enter(Phase.RUNNING)
 
     def _enter(self, phase: Phase) -> None:
@@ -205,12 +212,19 @@ class Task:
                 wait_s = self._not_before - loop.time()
                 if wait_s <= 0 or self._queued >= most:
                     return
+            elif self._is_behind_markers and loop.time() >= self._not_before + PASS_MARKERS_S:
+                return
             self._wake.clear()
             try:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    @property
+    def _is_behind_markers(self) -> bool:
+        """Whether a log goes on with nothing but markers: retention may remove them, and the position must be there."""
+        return any(reached > done for reached, done in zip(self._reached.values(), self.positions, strict=True))
 
     async def _next_inputs(self) -> Inputs:
         assert self.state is not None
@@ -227,14 +241,15 @@ class Task:
         raw, rekeyed, accounts = [queue[:most] for queue in self._queues.values()]
         for queue, batch in zip(self._queues.values(), (raw, rekeyed, accounts), strict=True):
             del queue[: len(batch)]
-        return Inputs(raw, rekeyed, accounts, cures)
+        return Inputs(raw, rekeyed, accounts, cures, [*self._reached.values()])
 
     async def _process(self, inputs: Inputs) -> None:
         assert self.state is not None
         loop = asyncio.get_running_loop()
         self._not_before = loop.time() + self._interval_s
         result = await self._step(inputs)
-        if not (inputs.raw or inputs.rekeyed or inputs.accounts or result.outputs or result.changes.parked):
+        has_moved = result.changes.position.offsets != self.state.position.offsets
+        if not (has_moved or result.outputs or result.changes.parked):
             return
         del inputs  # while the commit is awaited other tasks need the memory
         started = loop.time()

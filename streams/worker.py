@@ -247,7 +247,7 @@ class Worker:
             for task in running:
                 for part, position in zip(task.parts, task.positions, strict=True):
                     try:
-                        await self._measure_lag(part, position, task.has_done_all(part.topic))
+                        await self._measure_lag(task, part, position)
                     except (KafkaError, TimeoutError, AssertionError) as error:  # revoked meanwhile, or the group's
                         self._refuse_if_fatal(error)
                         break
@@ -257,12 +257,12 @@ class Worker:
         if isinstance(meaning, Refused):
             raise meaning from error
 
-    async def _measure_lag(self, part: TopicPartition, position: int, has_done_all: bool) -> None:
+    async def _measure_lag(self, task: Task, part: TopicPartition, position: int) -> None:
         async with asyncio.timeout(MEASURE_S):
             fetched = await self._consumer.position(part)
-        # A log may end in markers of transactions: nothing to read, but only the consumer gets past them.
-        lag = max(0, (self._consumer.highwater(part) or 0) - (fetched if has_done_all else position))
-        self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(lag)
+        task.reach(part.topic, fetched)
+        lag = (self._consumer.highwater(part) or 0) - (fetched if task.has_done_all(part.topic) else position)
+        self._metrics.consumer_lag_records.labels(part.topic, part.partition).set(max(0, lag))
 
     def _published(self, names: set[str]) -> None:
         for task in self._tasks.values():

@@ -21,9 +21,21 @@ from streams.embedded_kafka import EmbeddedKafka
 from streams.errors import Refused
 from streams.settings import Settings
 from streams.state import Position
-from tests.broker.harness import PARTITIONS, clock_ms, prepare, produce, read, settings_for, settled
+from tests.broker.harness import (
+    PARTITIONS,
+    clock_ms,
+    must_account,
+    prepare,
+    produce,
+    raw,
+    read,
+    settings_for,
+    settled,
+)
 from tests.broker.processes import WorkerProcess, eventually, workers
+from tests.oracle import partition_of
 from tests.usage import RawRecord, stream
+from tests.usage_samples import sample_oracle
 
 SOON_S = 40
 
@@ -198,6 +210,25 @@ async def test_a_past_that_contradicts_is_refused_until_it_is_mended(kafka: str,
         end = (await admin.delete_records({part: RecordsToDelete(-1)}))[part]
     line = await refused(WorkerProcess(settings))
     assert re.search(rf"{part.topic}-1 has offsets {end} to {end}, but the state is at \d+", line)
+
+
+async def test_a_log_that_retention_has_emptied_is_no_contradiction(kafka: str, prefix: str) -> None:
+    """What was forwarded is gone after months, with the markers behind it, which no record has followed."""
+    settings, now = settings_for(kafka, prefix), clock_ms()
+    await prepare(settings, now)
+    home = partition_of("acme", 4)
+    with workers(WorkerProcess(settings)) as [worker]:
+        await produce(settings, [raw((home + 1) % 4, "acme ftg-3.0-pro in=1")])
+        await settled(settings)  # and the worker has looked how far its consumer is
+        await produce(settings, [raw(home, "acme ftg-3.0-pro in=2")])
+        await settled(settings)
+        await worker.stop()
+    async with admin_of(settings) as admin:
+        part = TopicPartition(settings.topics.rekeyed, home)
+        assert (await admin.delete_records({part: RecordsToDelete(-1)}))[part] == 2
+    await produce(settings, [raw(home, "acme ftg-3.0-pro in=3")])
+    with workers(WorkerProcess(settings)):
+        must_account(await settled(settings), sample_oracle(now))
 
 
 async def _commit(settings: Settings, part: TopicPartition, offset: int) -> int:

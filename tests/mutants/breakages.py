@@ -434,6 +434,28 @@ DEDUP = [
         "A duplicate of a parked event is parked again, and both are priced.",
     ),
     Mutant(
+        "markers that nothing follows stay ahead of the position",
+        TASK,
+        "        self._reached[topic] = offset\n",
+        "        pass\n",
+        "Once retention has removed them, the worker refuses to start.",
+    ),
+    Mutant(
+        "an idle task never passes markers",
+        TASK,
+        "            elif self._is_behind_markers and loop.time() >= self._not_before + PASS_MARKERS_S:\n"
+        "                return\n",
+        "",
+        "On a partition without usage the position stays before them for ever.",
+    ),
+    Mutant(
+        "the position follows the consumer, not what is done",
+        STEP,
+        "return records[-1].offset + 1 if records else before",
+        "return max(before, records[-1].offset + 1) if records else before",
+        "Records that wait in the queue are lost with the process.",
+    ),
+    Mutant(
         "what was forgotten is no longer known",
         STEP,
         "max([before.ids_since_day, *(day + 1 for day in self._changes.expired_days)])",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from itertools import accumulate
 from typing import Any
 from unittest import mock
 
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from streams import worker as worker_module
 from streams.errors import Refused
 from streams.settings import Settings
 from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults, SimClients
@@ -78,6 +81,27 @@ def test_every_transaction_begins_with_its_position() -> None:
     assert [msgspec.json.decode(records[0].value)["sequence"] for records in batches] == [1, 2, 3, 4]
 
 
+def test_a_position_is_never_past_what_still_waits() -> None:
+    """However often it is looked how far the consumer is: that one is ahead of the batches."""
+
+    async def scenario(world: World) -> None:
+        with mock.patch.object(worker_module, "MEASURE_S", 0.001):
+            await one_host(world)
+            world.send(*(event(f"acme ftg-3.0-pro in=1 id={number}") for number in range(30)))
+            await world.settle()
+
+    world = told(scenario, batch_events_max=3, commit_interval_ms=1)
+    positions = [
+        msgspec.json.decode(record.value)["raw"]
+        for record in world.broker.committed(world.topics.state, 0)
+        if record.key == b"position"
+    ]
+    batches = world.broker.log(TopicPartition(world.topics.priced, 0))._batches
+    done = accumulate(len(batch.records) for batch in batches if batch.records)
+    assert sorted({*positions} - {0}) == list(done)
+    assert len(positions) > 10
+
+
 def test_without_group_offsets_the_position_counts() -> None:
     """An idle group loses its offsets after seven days."""
 
@@ -105,6 +129,48 @@ def test_a_worker_without_offsets_and_without_state_starts_at_the_beginning_of_t
         assert counted(world)["priced"] == 2
 
     told(scenario)
+
+
+def test_retention_may_remove_markers_that_nothing_follows() -> None:
+    """Misrouted records are few, and each start of a worker leaves markers where they go: a minute later the position
+    is past them."""
+
+    async def scenario(world: World) -> None:
+        misrouted = event("acme ftg-3.0-pro in=9 id=misrouted", 2)
+        world.send(dataclasses.replace(misrouted, partition=1 - misrouted.partition))
+        for number in range(3):
+            host = world.host()
+            await world.settle()
+            await asyncio.sleep(80)
+            await host.stop()
+            for partition in range(2):
+                rekeyed = TopicPartition(world.topics.rekeyed, partition)
+                assert world.broker.log(rekeyed).end >= number
+                world.broker.truncate(rekeyed, world.broker.log(rekeyed).end)
+            world.send(event(f"acme ftg-3.0-pro in=9 id={number}", 2))
+        world.host()
+        await world.settle()
+        must_account(world)
+
+    told(scenario, partitions=2)
+
+
+def test_a_commit_takes_the_markers_before_it_along() -> None:
+    """Where others send in transactions too, each commit would be followed by one for their markers alone."""
+
+    async def scenario(world: World) -> None:
+        await one_host(world)
+        misrouted = event("acme ftg-3.0-pro in=9 id=misrouted", 2)
+        world.send(dataclasses.replace(misrouted, partition=1 - misrouted.partition))
+        await world.settle()
+        assert world.restored(misrouted.partition).position.rekeyed == 1
+        await asyncio.sleep(12)
+        world.send(event("acme ftg-3.0-pro in=9 id=next", 2))
+        await world.settle()
+        assert world.restored(misrouted.partition).position.rekeyed == 2
+        assert world.broker.log(TopicPartition(world.topics.rekeyed, misrouted.partition)).end == 2
+
+    told(scenario, partitions=2)
 
 
 async def refused(world: World, **settings: Any) -> str:
