@@ -49,12 +49,19 @@ Target = tuple[str, int]  # a topic and its partition
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]
-    """aiokafka's producer, but it sends nothing more once a connection has broken, instead of on another one."""
+    """aiokafka's producer, but it sends nothing more once a connection has broken, instead of on another one, and goes
+    on after 2**31 records of a partition: a busy one has them in days, and aiokafka goes on at -2**31."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.is_cut_off = False
         self._watch_connections()
+        self._txn_manager.increment_sequence_number = self._increment_sequence_number
+
+    def _increment_sequence_number(self, part: TopicPartition, increment: int) -> None:
+        # As Kafka's own clients do (DefaultRecordBatch.incrementSequence): 0 comes after the greatest.
+        numbers = self._txn_manager._sequence_numbers
+        numbers[part] = (numbers[part] + increment) % 2**31
 
     def _watch_connections(self) -> None:
         send, closed = self.client.send, self.client._on_connection_closed

@@ -11,7 +11,7 @@ from streams.kafka_errors import OutcomeUnknown
 from streams.session import KafkaClients, Session
 from streams.settings import Settings
 from streams.state import Changes, Position
-from tests.broker.harness import clock_ms, prepare, settings_for
+from tests.broker.harness import clock_ms, prepare, read, settings_for
 from tests.broker.processes import eventually
 
 
@@ -86,6 +86,28 @@ async def test_a_producer_sends_nothing_on_another_connection(reason: CloseReaso
     finally:
         await session.close()
     assert await session._clients.transaction_state(settings.transactional_id(0)) == "Empty"
+
+
+@pytest.mark.parametrize("sent", [4, 5, 6])
+async def test_sequence_numbers_begin_anew(sent: int, kafka: str, prefix: str) -> None:
+    """After 2**31 records of a producer to a partition, whether a batch ends there or goes over it."""
+    settings = settings_for(kafka, prefix)
+    await prepare(settings, clock_ms())
+    producer = KafkaClients(settings).producer(settings.transactional_id(0))
+    await producer.start()
+    producer._txn_manager._sequence_numbers[TopicPartition(settings.topics.priced, 0)] = 2**31 - 5
+    try:
+        for _ in range(3):
+            await producer.begin_transaction()
+            batch = producer.create_batch()
+            for _ in range(sent):
+                batch.append(timestamp=None, key=b"k", value=b"{}", headers=[])
+            batch.close()
+            await (await producer.send_batch(batch, settings.topics.priced, partition=0))
+            await producer.commit_transaction()
+    finally:
+        await stop(producer)
+    assert len(await read(settings, settings.topics.priced)) == 3 * sent
 
 
 def _nothing(settings: Settings) -> Step:
