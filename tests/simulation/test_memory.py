@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from unittest import mock
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from streams import state as state_module
 from tests.simulation.scripts import PARKED, THREE, counted, one_host, reasons
 from tests.simulation.world import World, event, must_account, told
+from tests.usage import RawRecord
 
 
 def test_full_segments_of_seen_ids_replace_small_ones_and_survive_a_restart() -> None:
@@ -121,3 +123,34 @@ def test_a_forwarded_record_that_waited_until_ids_of_its_day_are_forgotten_is_to
         assert reasons(world) == outcome
 
     told(scenario)
+
+
+def test_two_years() -> None:
+    """Each month a worker starts where retention, compaction and an idle group have taken what they take."""
+    months = [f"{2026 + n // 12}-{n % 12 + 1:02}" for n in range(11, 37)]
+
+    async def scenario(world: World) -> None:
+        sent: list[list[RawRecord]] = [[], []]
+        for number, month in enumerate(months):
+            world.set_clock(f"{month}-03T12:00:00Z")
+            host = world.host()
+            models = ("ftg-3.0-pro", "ftg-3.0-pro", "ftg-4.0-next")
+            line = "acme {} in=1 id={}/{} at={}-03T11:00:00Z"
+            sent.append([event(line.format(model, month, n, month), 2) for n, model in enumerate(models)])
+            again = [record for records in sent[-3:] for record in records]  # a month late, and too late
+            world.send(*again, *(dataclasses.replace(each, partition=1 - each.partition) for each in again))
+            await world.settle()
+            if number == 20:
+                world.publish(cured=True)
+                await world.settle()
+            await asyncio.sleep(80)
+            await host.stop()
+            world.compact()
+            world.retire(f"{months[max(0, number - 2)]}-03T12:00:00Z")
+            group = world.settings.group
+            world.broker.set_group_offsets(group, dict.fromkeys(world.broker.group_offsets(group)))
+        must_account(world)
+        assert counted(world) == {"priced": 78, "parked": 42, "rejected": 144}
+        assert reasons(world) == {"too_late": 144}
+
+    told(scenario, partitions=2)

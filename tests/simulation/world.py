@@ -64,7 +64,7 @@ class World:
         self.topics = self.settings.topics
         self.hosts: list[Host] = []
         self.problems_found: list[str] = []
-        self._compacted: dict[tuple[str, int, int], Any] = {}
+        self._removed: dict[tuple[str, int, int], Any] = {}
         self.publish_rng = random.Random(0)
         self.broker = SimBroker(faults, marker_ms=marker_ms)
         self.loop = self.broker.loop
@@ -108,14 +108,26 @@ class World:
     def compact(self) -> None:
         """One pass of the cleaner on every compacted topic; the account still sees what it removes."""
         for topic in (self.topics.state, self.topics.totals, self.topics.accounts):
-            for record in self.broker.committed(topic):
-                self._compacted[record[:3]] = record
+            self._remember(topic)
             for p in range(self.partitions):
                 self.broker.compact(TopicPartition(topic, p))
 
+    def retire(self, before: str) -> None:
+        """Retention of the inputs: all that was appended before then, markers too; the account still sees it."""
+        for topic in (self.topics.raw, self.topics.rekeyed):
+            self._remember(topic)
+            for p in range(self.partitions):
+                log = self.broker.log(TopicPartition(topic, p))
+                kept = [r.offset for r in self.broker.committed(topic, p) if r.timestamp >= parse_time(before) // 10**6]
+                log.truncate(min([*kept, log.end]))
+
+    def _remember(self, topic: str) -> None:
+        for record in self.broker.committed(topic):
+            self._removed[record[:3]] = record
+
     def all_committed(self, topic: str) -> list[Any]:
         """All that was ever committed to a topic."""
-        kept = {key: record for key, record in self._compacted.items() if key[0] == topic}
+        kept = {key: record for key, record in self._removed.items() if key[0] == topic}
         return list({**kept, **{record[:3]: record for record in self.broker.committed(topic)}}.values())
 
     # hosts
