@@ -126,13 +126,13 @@ class Topics:
         What goes beyond `configs` is for new topics; existing ones may differ.
         """
         durable = {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
-        more = {self.books: durable | {RECORD_BYTES: str(BOOK_RECORD_BYTES_MAX)}}
+        more = {self.books: {RECORD_BYTES: str(BOOK_RECORD_BYTES_MAX)}, self.totals: _STATE}
         return tuple(
             TopicSpec(
                 name=name,
                 partitions=1 if name == self.books else partitions,
                 replication_factor=replication_factor,
-                configs=MappingProxyType({**configs, **more.get(name, durable)}),
+                configs=MappingProxyType({**configs, **durable, **more.get(name, {})}),
             )
             for name, configs in self.configs().items()
         )
@@ -149,7 +149,7 @@ def _kept(days: int | None, *, time: str | None = None) -> Mapping[str, str]:
 
 
 _COMPACT = MappingProxyType({"cleanup.policy": "compact"})
-# Without small segments the hot end of the changelog is never compacted, and a restore reads all of it.
+# Without small segments the hot end of a changelog is never compacted, and a restore reads all of it.
 _STATE = MappingProxyType(
     {
         "cleanup.policy": "compact",

@@ -43,6 +43,14 @@ def test_the_state_s_segments_are_small() -> None:
     }
 
 
+def test_so_are_those_of_new_totals_and_old_ones_need_not() -> None:
+    """They are the changelog of the totals, and the one that grows fastest; nothing but time depends on it."""
+    topics = Topics()
+    [totals] = [spec for spec in topics.specs(4, 1) if spec.name == topics.totals]
+    assert dict(totals.configs) == dict(topics.configs()[topics.state])
+    assert dict(topics.configs()[topics.totals]) == {"cleanup.policy": "compact"}
+
+
 @pytest.mark.parametrize(("factor", "in_sync"), [(1, None), (2, None), (3, "2")])
 def test_three_replicas_need_two_in_sync(factor: int, in_sync: str | None) -> None:
     """With fewer replicas one that fails would stop all writes."""
