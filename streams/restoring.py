@@ -4,6 +4,7 @@ Called with the old owner fenced: whatever is in the logs then is all that it ha
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from streams.packed_totals import PackedTotals
 from streams.reading import read_to
 from streams.settings import Settings
 from streams.state import Position, State, StateContradiction, restore
+
+log = logging.getLogger(__name__)
 
 _FETCH_S = 0.01
 _ASK_AGAIN_S = (0.5, 1.5)
@@ -184,16 +187,22 @@ class PartitionLogs:
             committed = await self._clients.committed(parts)
             beginnings = await reader.beginning_offsets(parts)
             ends = await reader.end_offsets(parts)
+        name = self._settings.group
         resolved = []
         for part, offset in zip(parts, position.offsets, strict=True):
-            group = committed[part]
+            group, first, end = committed[part], beginnings[part], ends[part]
             where = f"{part.topic}-{part.partition}"
+            if 0 <= offset < first and group == first:  # whoever has reset it there knows
+                log.warning("%s: offsets %d to %d are gone, group %s was reset to go on", where, offset, first, name)
+                offset = first
             if group is not None and group != offset:
                 state = "is empty" if offset < 0 else f"says {offset}"
-                raise Refused(f"group {self._settings.group} has offset {group} for {where}, but the state {state}")
-            if not offset < 0 and not beginnings[part] <= offset <= ends[part]:
-                raise Refused(f"{where} has offsets {beginnings[part]} to {ends[part]}, but the state is at {offset}")
-            resolved.append(beginnings[part] if offset < 0 else offset)
+                raise Refused(f"group {name} has offset {group} for {where}, but the state {state}")
+            if offset > end or 0 <= offset < first:
+                way_on = f"; to go on without what lay between, reset group {name} to the earliest offset there"
+                gone = f"{where} has offsets {first} to {end}, but the state is at {offset}"
+                raise Refused(gone + way_on if offset < first else gone)
+            resolved.append(first if offset < 0 else offset)
         raw, rekeyed, accounts = resolved
         return msgspec.structs.replace(position, raw=raw, rekeyed=rekeyed, accounts=accounts)
 

@@ -209,7 +209,13 @@ async def test_a_past_that_contradicts_is_refused_until_it_is_mended(kafka: str,
     async with admin_of(settings) as admin:
         end = (await admin.delete_records({part: RecordsToDelete(-1)}))[part]
     line = await refused(WorkerProcess(settings))
-    assert re.search(rf"{part.topic}-1 has offsets {end} to {end}, but the state is at \d+", line)
+    assert re.search(rf"{part.topic}-1 has offsets {end} to {end}, but the state is at \d+; to go on", line)
+
+    await _commit(settings, part, end)
+    await produce(settings, stream(204, 120, now_ms=now))
+    with workers(WorkerProcess(settings)) as [worker]:
+        assert any(each.partition == 1 and each.offset == end for each in (await settled(settings)).raw)
+        await worker.stop()
 
 
 async def test_a_log_that_retention_has_emptied_is_no_contradiction(kafka: str, prefix: str) -> None:

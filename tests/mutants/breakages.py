@@ -160,15 +160,22 @@ RULES = [
     Mutant(
         "out of range is taken",
         RESTORING,
-        "if not offset < 0 and not beginnings[part] <= offset <= ends[part]:",
+        "if offset > end or 0 <= offset < first:",
         "if False:",
         "Rule 2: records that retention has deleted are skipped without a word.",
     ),
     Mutant(
+        "any reset is taken where records are gone",
+        RESTORING,
+        "if 0 <= offset < first and group == first:",
+        "if 0 <= offset < first and group is not None and (offset := group) >= first:",
+        "A group that was reset past the log's beginning skips records that are there.",
+    ),
+    Mutant(
         "always from the beginning",
         RESTORING,
-        "resolved.append(beginnings[part] if offset < 0 else offset)",
-        "resolved.append(beginnings[part])",
+        "resolved.append(first if offset < 0 else offset)",
+        "resolved.append(first)",
         "Rule 2: a restored partition reads everything again.",
     ),
     Mutant(

@@ -211,7 +211,26 @@ def test_a_position_that_retention_has_passed_stops_the_worker() -> None:
         await stopped_after_three(world)
         world.send(*[event(f"acme ftg-3.0-pro in=1 id=lost{n}") for n in range(5)])
         world.broker.truncate(TopicPartition(world.topics.raw, 0), 6)
-        assert "has offsets 6 to 8, but the state is at 3" in await refused(world)
+        assert "has offsets 6 to 8, but the state is at 3; to go on" in await refused(world)
+
+    told(scenario)
+
+
+def test_what_retention_has_taken_is_passed_over_once_the_group_is_reset_to_the_earliest_offset() -> None:
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        raw = TopicPartition(world.topics.raw, 0)
+        world.send(*[event(f"acme ftg-3.0-pro in=1 id=lost{n}") for n in range(5)])
+        world.broker.truncate(raw, 6)
+        world.broker.set_group_offsets(world.settings.group, {raw: 7})  # that would skip one more
+        assert "has offset 7 for usage.raw.v1-0, but the state says 3" in await refused(world)
+        world.broker.set_group_offsets(world.settings.group, {raw: 6})
+        host = world.host()
+        await world.settle()
+        assert counted(world) == {"priced": 3 + 2, "parked": 0, "rejected": 0}
+        await host.stop()
+        world.host()
+        await world.settle()
 
     told(scenario)
 
