@@ -67,6 +67,7 @@ class EmbeddedKafka:
     _ports: dict[str, int] = field(init=False, default_factory=dict)
     _java_path: str = field(init=False, default="")
     _said: bytes = field(init=False, default=b"")
+    _exit_code: int = field(init=False, default=0)  # the broker's last; below 0: the signal that killed it
 
     def __enter__(self) -> Self:
         self.start()
@@ -214,7 +215,10 @@ class EmbeddedKafka:
         last = self._last_log(log_start)
         if re.search(r"Address already in use|BindException", last):
             return PortTaken(f"a port of {HOST} was taken while Kafka started: {last}")
-        return KafkaUnavailable(f"Kafka ended while it started: {last}")
+        return KafkaUnavailable(f"Kafka {self._end()} while it started: {last}")
+
+    def _end(self) -> str:
+        return f"was killed by {signal.Signals(-self._exit_code).name}" if self._exit_code < 0 else "ended"
 
     def _last_log(self, start: int = 0) -> str:
         try:
@@ -245,6 +249,7 @@ class EmbeddedKafka:
             for line in lines:
                 word, _, number = line.partition(b" ")
                 self.pid = int(number) if word == b"pid" else None
+                self._exit_code = int(number) if word == b"exit" else 0
 
 
 @contextmanager
@@ -288,7 +293,7 @@ def main_kafka(port: int | None = None, data_dir: Path | None = None) -> int:
             print(f"Kafka {KAFKA_VERSION}, bootstrap servers: {broker.bootstrap_servers}", flush=True)
             while broker.alive():
                 time.sleep(0.2)
-            raise KafkaUnavailable(f"Kafka ended: {broker._last_log()}")
+            raise KafkaUnavailable(f"Kafka {broker._end()}: {broker._last_log()}")
     except KeyboardInterrupt:
         return 0
     finally:

@@ -7,3 +7,7 @@ class Refused(Exception):
 
 class Silent(Refused):
     """Kafka has sent nothing for too long: a command gives up, a worker tries again."""
+
+
+class BadOption(Refused):
+    """What is wrong is nothing but the value of an option: wrong usage."""

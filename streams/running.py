@@ -135,14 +135,15 @@ class _JsonLines(logging.Formatter):
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to stderr, as text or as JSON lines; at debug aiokafka too, else its warnings, once each in SAID_AGAIN_S."""
+    """Log to stderr, as text or as JSON lines; at debug aiokafka too, else as warnings what goes wrong in it, once each
+    in SAID_AGAIN_S."""
     handler = logging.StreamHandler()
     text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     handler.setFormatter(_JsonLines() if settings.log_json else logging.Formatter(text))
     handler.addFilter(_without_secrets)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     if settings.log_level != "debug":
-        logging.getLogger("aiokafka").setLevel(logging.WARNING)
+        logging.getLogger("aiokafka").setLevel("CRITICAL" if settings.log_level == "error" else "WARNING")
         handler.addFilter(_ForOperators())
 
 
@@ -173,6 +174,7 @@ class _ForOperators:
         if len(self._said) >= _KINDS_MAX:  # some texts name what they are about
             self._said.clear()
         self._said[kind] = record.created, 0
+        record.levelno, record.levelname = logging.WARNING, "WARNING"  # it tries again, or we say what has ended
         text = record.getMessage() + (f": {record.exc_info[1]!r}" if record.exc_info else "")
         record.msg, record.args, record.exc_info = text + (f" ({since} more since the last)" if since else ""), (), None
         return True

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from pricing.money import whole
-from streams.errors import Refused
+from streams.errors import BadOption, Refused
 from streams.setting_values import (
     Currencies,
     DefaultAndOthers,
@@ -181,7 +181,7 @@ def load_settings(
 ) -> Settings:
     """The settings from `config`, `environ` and `options` (by field name, None: not given); the last wins.
 
-    Raises Refused with one line for all that is wrong with them.
+    Raises Refused with one line for all that is wrong with them, BadOption where that is only options.
     """
     given: dict[str, _Given] = dict(_from_toml(config)) if config else {}
     given |= _from_environment(os.environ if environ is None else environ)
@@ -191,7 +191,9 @@ def load_settings(
     try:
         return Settings.model_validate({name: each.value for name, each in given.items()})
     except ValidationError as error:
-        raise Refused("; ".join(_explain(error, given))) from None
+        said = list(_explain(error, given))
+        kind = BadOption if all(phrase.startswith("--") for phrase in said) else Refused
+        raise kind("; ".join(said)) from None
 
 
 def _from_toml(path: Path) -> Iterator[tuple[str, _Given]]:

@@ -115,12 +115,14 @@ def _settings_of(
 
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-            from streams.errors import Refused
+            from streams.errors import BadOption, Refused
             from streams.settings import load_settings
 
             options = {name: kwargs.pop(name) for name in names}
             try:
                 settings = load_settings(click.get_current_context().find_root().obj, options)
+            except BadOption as wrong:
+                raise click.UsageError(printable(str(wrong))) from None
             except Refused as refused:
                 fail(str(refused))
             return function(settings, *args, **kwargs)

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from streams import kafka_jars
 from streams.embedded_kafka import EmbeddedKafka, KafkaUnavailable, kafka_cluster
 
+FOREGROUND = [sys.executable, "-c", "import sys; from streams.embedded_kafka import main_kafka; sys.exit(main_kafka())"]
 RUN_UNTIL_KILLED = """
 import time
 from streams.embedded_kafka import EmbeddedKafka
@@ -94,8 +95,7 @@ def test_it_stops_with_its_parent_killed_with_sigkill() -> None:
 
 def test_the_foreground_kafka_prints_its_address_and_ends_at_sigterm() -> None:
     """`stream-pricing kafka` says where it listens, and SIGTERM ends it with exit code 0."""
-    command = "import sys; from streams.embedded_kafka import main_kafka; sys.exit(main_kafka())"
-    process = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(FOREGROUND, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout as said:
         address = said.readline().strip().rpartition(" ")[2]
@@ -105,6 +105,17 @@ def test_the_foreground_kafka_prints_its_address_and_ends_at_sigterm() -> None:
     assert process.wait(20) == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), 5)
+
+
+def test_a_foreground_kafka_that_is_killed_says_by_what() -> None:
+    process = subprocess.Popen(FOREGROUND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    [keeper] = _children(process.pid)
+    [broker] = _children(keeper)
+    os.kill(broker, signal.SIGKILL)
+    assert "Kafka was killed by SIGKILL" in process.communicate(timeout=20)[1]
+    assert process.returncode == 1
 
 
 def test_a_taken_port_is_said_in_one_line() -> None:
@@ -209,6 +220,10 @@ async def _write(servers: str, topic: str, values: list[bytes]) -> None:
 async def _read(servers: str, topic: str, count: int) -> list[bytes | None]:
     async with AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
         return [(await asyncio.wait_for(consumer.getone(), 20)).value for _ in range(count)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _runs(pid: int) -> bool:

@@ -97,8 +97,13 @@ def test_a_worker_logs_what_goes_wrong_in_the_client_in_one_line() -> None:
     """
     line, other = logged("info")
     said = "Unexpected error in sender routine: ConnectionError('the broker is gone')"
-    assert line.endswith(f"ERROR aiokafka.producer.sender: {said}")
+    assert line.endswith(f"WARNING aiokafka.producer.sender: {said}")
     assert other.endswith("WARNING aiokafka.producer.sender: no connection to node 0")
+
+
+def test_what_the_client_tries_again_is_no_error() -> None:
+    """A new cluster has no coordinator of groups for a second, which aiokafka logs as an error."""
+    assert logged("error") == []
 
 
 def test_what_a_client_says_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
