@@ -64,8 +64,8 @@ def _parse(text: str) -> int:
         raise ValueError(f"{text[:60]!r} has no such hour, minute or second")
     try:
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
-    except ValueError as error:
-        raise ValueError(f"{text[:60]!r}: {error}") from None
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} has no such year, month or day") from None
     minutes = days * 1440 + int(hour) * 60 + int(minute)
     if sign:
         ahead = int(ahead_hours) * 60 + int(ahead_minutes)

@@ -143,7 +143,7 @@ REASONS: tuple[tuple[object, str], ...] = (
         {"input_mtok": {"base": 1, "tiers": [{"start": 0, "price": 1}]}},
         "input_mtok: a tier must start at a count over 0, found 0",
     ),
-    ([priced(1, start_date="2025-02-30")], "constraint: '2025-02-30T00:00:00Z': day is out of range for month"),
+    ([priced(1, start_date="2025-02-30")], "constraint: '2025-02-30T00:00:00Z' has no such year, month or day"),
     ([priced(1, start_date="2025")], f'{NO_SITUATION}{{"start_date": "2025"}}'),
     ([priced(1, start_time="16:30:00Z", end_time="00:30:00Z")],
      f'{NO_SITUATION}{{"start_time": "16:30:00Z", "end_time": "00:30:00Z"}}'),
