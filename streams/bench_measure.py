@@ -46,6 +46,16 @@ class Run:
         return self.cpu_s / self.events * 1e6
 
 
+def together(runs: Sequence[Run]) -> Run:
+    """Several runs as one."""
+    return Run(
+        sum(run.events for run in runs),
+        sum(run.seconds for run in runs),
+        sum(run.cpu_s for run in runs),
+        max(run.peak_rss_mib for run in runs),
+    )
+
+
 async def run_through(settings: Settings, partitions: int, backlog: int, children: Sequence[Child]) -> Run:
     """Watch the group until it has committed `backlog` raw records. Raises Refused if it stalls or a child ends."""
     client = AIOKafkaAdminClient(**settings.client_options(), request_timeout_ms=settings.request_timeout_ms)

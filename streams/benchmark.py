@@ -1,8 +1,9 @@
 """`stream-pricing bench`: what this machine prices, beside a raw copy with the same client, broker and transactions.
 
-Parts: `throughput` (a backlog through a raw copy, then through a worker), `processes` (another backlog through two
-workers), `latency` (a steady stream), `restore` (a long backlog, then a worker that starts over). Each has topics of
-its own; workers and copies are child processes, as they would be in production, and /proc tells their CPU time.
+Parts: `throughput` (a backlog through two raw copies, a worker, two more copies: one takes two seconds, and a half more
+or less from one to the next), `processes` (another backlog through two workers), `latency` (a steady stream), `restore`
+(a long backlog, then a worker that starts over). Each has topics of its own; workers and copies are child processes, as
+they would be in production, and /proc tells their CPU time.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Any
 
 from streams.admin import create_topics
 from streams.bench_load import accounts, preload
-from streams.bench_measure import LatencyProbe, Run, cpu_ticks, percentile, run_through, stolen_percentage
+from streams.bench_measure import LatencyProbe, Run, cpu_ticks, percentile, run_through, stolen_percentage, together
 from streams.children import Child, WorkerChild, given_settings
 from streams.embedded_kafka import EmbeddedKafka
 from streams.errors import Refused
@@ -70,8 +71,9 @@ def bench(settings: Settings, plan: Plan, parts: tuple[str, ...]) -> Figures:
 
 def _throughput(settings: Settings, plan: Plan) -> Figures:
     asyncio.run(_prepare(settings, plan.partitions, plan.events))
-    copied = _copy(settings, plan)
+    copies = [_copy(settings, plan, number) for number in (1, 2)]
     priced, batch = _price(settings, plan, plan.events, 1)
+    copied = together([*copies, *(_copy(settings, plan, number) for number in (3, 4))])
     return {
         "cpu_ratio": _rounded(priced.cpu_us_per_event / copied.cpu_us_per_event),
         "events_per_s": round(priced.events_per_s),
@@ -138,9 +140,9 @@ async def _prepare(settings: Settings, partitions: int, backlog: int) -> None:
         _say(f"  {backlog} events appended in {time.monotonic() - started:.1f} s")
 
 
-def _copy(settings: Settings, plan: Plan) -> Run:
-    mine = settings.model_copy(update={"app": f"{settings.app}-copy"})
-    elsewhere = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}copy."})
+def _copy(settings: Settings, plan: Plan, number: int) -> Run:
+    mine = settings.model_copy(update={"app": f"{settings.app}-copy{number}"})
+    elsewhere = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}copy{number}."})
     asyncio.run(create_topics(elsewhere, plan.partitions))
     given = json.dumps({**given_settings(settings), "app": mine.app})
     arguments = [str(plan.config or ""), given, elsewhere.topics.priced]
