@@ -10,6 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from streams.records import Batches
 from streams.settings import Settings
@@ -32,7 +33,9 @@ class Clients(Protocol):
 
     def group_consumer(self, topics: Sequence[str], listener: Any) -> Any: ...
 
-    async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]: ...
+    async def committed(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]: ...
 
     async def transaction_state(self, transactional_id: str) -> str: ...
 
@@ -61,7 +64,7 @@ class KafkaReaders:
     def group_consumer(self, topics: Sequence[str], listener: Any) -> "GroupConsumer":
         return GroupConsumer(self.settings, self.common, topics, listener)
 
-    async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
         client = AIOKafkaAdminClient(**self.common)
         try:
             await client.start()
@@ -70,7 +73,7 @@ class KafkaReaders:
             await ends(client.close(), STOP_TIMEOUT_S)
         if missing := [each for each in partitions if each not in found]:  # -1 where there is no offset
             raise GroupCoordinatorNotAvailableError(f"group {self.settings.group} says nothing of {missing}")
-        return {each: found[each].offset if found[each].offset >= 0 else None for each in partitions}
+        return {each: found[each] if found[each].offset >= 0 else None for each in partitions}
 
     async def transaction_state(self, transactional_id: str) -> str:
         client = AIOKafkaClient(**self.common)

@@ -22,6 +22,8 @@ from streams.state import Position, State, StateContradiction, restore
 
 log = logging.getLogger(__name__)
 
+COMMITTED_BY = "stream-pricing"  # the metadata of an offset that a worker has committed: a reset has other
+
 _FETCH_S = 0.01
 _ASK_AGAIN_S = (0.5, 1.5)
 
@@ -192,12 +194,12 @@ class PartitionLogs:
         for part, offset in zip(parts, position.offsets, strict=True):
             group, first, end = committed[part], beginnings[part], ends[part]
             where = f"{part.topic}-{part.partition}"
-            if 0 <= offset < first and group == first:  # whoever has reset it there knows
+            if group is not None and group.offset == first > offset >= 0 and group.metadata != COMMITTED_BY:
                 log.warning("%s: offsets %d to %d are gone, group %s was reset to go on", where, offset, first, name)
                 offset = first
-            if group is not None and group != offset:
+            if group is not None and group.offset != offset:
                 state = "is empty" if offset < 0 else f"says {offset}"
-                raise Refused(f"group {name} has offset {group} for {where}, but the state {state}")
+                raise Refused(f"group {name} has offset {group.offset} for {where}, but the state {state}")
             if offset > end or 0 <= offset < first:
                 way_on = f"; to go on without what lay between, reset group {name} to the earliest offset there"
                 gone = f"{where} has offsets {first} to {end}, but the state is at {offset}"

@@ -26,11 +26,12 @@ from typing import Any
 import aiokafka.errors as kafka
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.conn import CloseReason
+from aiokafka.structs import OffsetAndMetadata
 
 from streams.batch import OutRecord, Step
 from streams.clients import Clients, KafkaReaders, is_cancelled, stop
 from streams.kafka_errors import TROUBLE, OutcomeUnknown, classify
-from streams.restoring import Kept, PartitionLogs, Restored
+from streams.restoring import COMMITTED_BY, Kept, PartitionLogs, Restored
 from streams.settings import Settings
 from streams.state import State
 
@@ -215,7 +216,7 @@ class Session:
         sent = await self._send(step, list(step.outputs))
         self._check_ends(sent)
         position = zip(topics.inputs, step.changes.position.offsets, strict=True)
-        offsets = {TopicPartition(topic, self.partition): offset for topic, offset in position}
+        offsets = {TopicPartition(topic, self.partition): OffsetAndMetadata(at, COMMITTED_BY) for topic, at in position}
         await producer.send_offsets_to_transaction(offsets, self._settings.group)
         await producer.commit_transaction()
         self.position_at = sent[changelog][0][0]

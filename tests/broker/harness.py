@@ -182,9 +182,10 @@ async def _is_settled(settings: Settings) -> bool:
         return False
     async with clients.reader() as reader:
         reader.assign(parts)
-        ends = {part: end for part, end in (await reader.end_offsets(parts)).items() if end > (done[part] or 0)}
+        starts = {part: found.offset if found else 0 for part, found in done.items()}
+        ends = {part: end for part, end in (await reader.end_offsets(parts)).items() if end > starts[part]}
         for part in ends:
-            reader.seek(part, done[part] or 0)
+            reader.seek(part, starts[part])
         await read_to(reader, ends, unread.append, 10)
     return not unread
 

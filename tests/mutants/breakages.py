@@ -153,7 +153,7 @@ RULES = [
     Mutant(
         "reset offsets are taken",
         RESTORING,
-        "if group is not None and group != offset:",
+        "if group is not None and group.offset != offset:",
         "if False:",
         "Rule 2: offsets that somebody has reset go unnoticed.",
     ),
@@ -167,9 +167,16 @@ RULES = [
     Mutant(
         "any reset is taken where records are gone",
         RESTORING,
-        "if 0 <= offset < first and group == first:",
-        "if 0 <= offset < first and group is not None and (offset := group) >= first:",
+        "if group is not None and group.offset == first > offset >= 0 and",
+        "if group is not None and (first := group.offset) > offset >= 0 and",
         "A group that was reset past the log's beginning skips records that are there.",
+    ),
+    Mutant(
+        "a worker's commit is taken for a reset",
+        RESTORING,
+        "and group.metadata != COMMITTED_BY:",
+        "and True:",
+        "A state that has lost its end is gone on with where retention has come as far as the group.",
     ),
     Mutant(
         "always from the beginning",

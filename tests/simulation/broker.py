@@ -19,7 +19,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from .faults import NO_FAULT, Fault, Faults, Kind, no_faults
 from .groups import Group
@@ -107,6 +107,9 @@ class SimBroker:
         return [record for log in logs for record in log.read(log.start, 1 << 62)[0]]
 
     def group_offsets(self, group: str) -> dict[TopicPartition, int]:
+        return {tp: committed.offset for tp, committed in self.group_commits(group).items()}
+
+    def group_commits(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
         return dict(self.transactions.committed.get(group, {}))
 
     def set_group_offsets(self, group: str, offsets: Mapping[TopicPartition, int | None]) -> None:
@@ -117,7 +120,7 @@ class SimBroker:
         for tp, offset in offsets.items():
             committed.pop(tp, None)
             if offset is not None:
-                committed[tp] = offset
+                committed[tp] = OffsetAndMetadata(offset, "")
 
     def truncate(self, tp: TopicPartition, offset: int) -> None:
         self.log(tp).truncate(offset)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from .broker import SimBroker
 from .consumer import RETRY_S, SimConsumer
@@ -68,12 +68,12 @@ class SimClients:
     def group_consumer(self, topics: Iterable[str], listener: Any) -> SimGroupConsumer:
         return SimGroupConsumer(self._broker, self._wire(), self.settings, topics, listener)
 
-    async def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def committed(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """The group's committed offsets; retried without end while the broker is away, as aiokafka does."""
         wanted, wire = tuple(sorted(tps)), self._wire()
         while True:
             try:
-                found = await wire.call("committed", wanted, lambda: self._broker.group_offsets(self.settings.group))
+                found = await wire.call("committed", wanted, lambda: self._broker.group_commits(self.settings.group))
             except KafkaError as error:
                 if not error.retriable:
                     raise

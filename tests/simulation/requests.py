@@ -16,7 +16,7 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from .broker import SimBroker
 
@@ -63,7 +63,11 @@ class ProducerRequests:
         )
 
     def _offset_commit(self, request: Any) -> object:
-        offsets = {TopicPartition(topic, p): offset for topic, rows in request._topics for p, offset, _ in rows}
+        offsets = {
+            TopicPartition(topic, p): OffsetAndMetadata(offset, metadata)
+            for topic, rows in request._topics
+            for p, offset, metadata in rows
+        }
         code = _code(
             lambda: self._broker.transactions.commit_offsets(
                 request._transactional_id, _producer(request), request._group_id, offsets

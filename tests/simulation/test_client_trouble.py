@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from streams.clients import stop
 from streams.errors import Silent
@@ -113,7 +114,7 @@ def test_what_a_frozen_broker_shows_as_it_was_is_not_gone_on_from(stale: tuple[S
     topics = Settings().topics
     names = [topic for name, topic in (("state", topics.state), ("totals", topics.totals)) if name in stale]
     before: dict[TopicPartition, int] = {}
-    group_before: dict[TopicPartition, int] = {}
+    group_before: dict[TopicPartition, OffsetAndMetadata] = {}
     asked: Counter[object] = Counter()
     end_offsets, really_committed = SimConsumer.end_offsets, SimClients.committed
 
@@ -122,7 +123,7 @@ def test_what_a_frozen_broker_shows_as_it_was_is_not_gone_on_from(stale: tuple[S
         found = await end_offsets(self, tps)
         return {tp: before[tp] if asked[tp] == 1 else end for tp, end in found.items()}
 
-    async def committed(self: SimClients, tps: Any) -> dict[TopicPartition, int | None]:
+    async def committed(self: SimClients, tps: Any) -> dict[TopicPartition, OffsetAndMetadata | None]:
         asked["group"] += 1
         is_stale = "group" in stale and asked["group"] == 1 and group_before
         return {tp: group_before.get(tp) for tp in tps} if is_stale else await really_committed(self, tps)
@@ -132,7 +133,7 @@ def test_what_a_frozen_broker_shows_as_it_was_is_not_gone_on_from(stale: tuple[S
         host = await one_host(world)
         for tp in (TopicPartition(topic, 0) for topic in names):
             before[tp] = world.broker.log(tp).end
-        group_before.update(world.broker.group_offsets(Settings().group))
+        group_before.update(world.broker.group_commits(Settings().group))
         world.send(*THREE[1:])
         await world.settle()
         await host.stop()

@@ -227,10 +227,25 @@ def test_what_retention_has_taken_is_passed_over_once_the_group_is_reset_to_the_
         world.broker.set_group_offsets(world.settings.group, {raw: 6})
         host = world.host()
         await world.settle()
+        assert host.failure is None
         assert counted(world) == {"priced": 3 + 2, "parked": 0, "rejected": 0}
         await host.stop()
         world.host()
         await world.settle()
+
+    told(scenario)
+
+
+def test_a_state_that_has_lost_its_end_is_not_taken_for_a_reset_group() -> None:
+    """The group is where a worker has committed it, and retention has just come as far."""
+
+    async def scenario(world: World) -> None:
+        await stopped_after_three(world)
+        last = [r for r in world.broker.committed(world.topics.state, 0) if r.key == b"position"][-1]
+        value = msgspec.json.encode({**msgspec.json.decode(last.value), "raw": 1})
+        world.broker.append(world.topics.state, 0, value, key=b"position")
+        world.broker.truncate(TopicPartition(world.topics.raw, 0), 3)
+        assert "has offset 3 for usage.raw.v1-0, but the state says 1" in await refused(world)
 
     told(scenario)
 

@@ -164,7 +164,8 @@ async def _copy(broker: SimBroker, clients: SimClients) -> None:
             producer = await asyncio.wait_for(started(clients), 30)
             await reader.start()
             reader.assign([IN])
-            reader.seek(IN, (await asyncio.wait_for(clients.committed([IN]), 30))[IN] or 0)
+            found = (await asyncio.wait_for(clients.committed([IN]), 30))[IN]
+            reader.seek(IN, found.offset if found else 0)
             while True:
                 for records in (await reader.getmany(IN, timeout_ms=500, max_records=7)).values():
                     await asyncio.wait_for(

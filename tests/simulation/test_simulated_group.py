@@ -9,7 +9,7 @@ from aiokafka.errors import (
     IllegalStateError,
     NoOffsetForPartitionError,
 )
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from tests.simulation import (
     SimBroker,
@@ -37,7 +37,7 @@ def test_whoever_holds_the_epoch_commits_offsets_member_of_the_group_or_not() ->
         assert await clients.committed([IN]) == {IN: None}
         await producer.commit_transaction()
         await settle()
-        assert await clients.committed([IN]) == {IN: 5}
+        assert await clients.committed([IN]) == {IN: OffsetAndMetadata(5, "")}
 
     simulate(scenario)
 
@@ -61,7 +61,7 @@ def test_a_member_without_a_seek_starts_from_the_offset_fetched_before_its_callb
         consumer = clients.group_consumer(["in"], Slow())
         await consumer.start()
         await asyncio.sleep(2)
-        assert await clients.committed([IN]) == {IN: 3}
+        assert await clients.committed([IN]) == {IN: OffsetAndMetadata(3, "")}
         assert [r.offset for r in (await consumer.getmany(IN))[IN]] == [1, 2]
         consumer.seek(IN, 3)
         assert await consumer.getmany(IN, timeout_ms=50) == {}

@@ -12,7 +12,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
 )
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from tests.simulation import (
     Fault,
@@ -280,7 +280,7 @@ def test_what_is_read_before_start_may_be_stale_and_after_it_is_not() -> None:
         await first.died
         before = await second.committed([IN])
         await started(second)
-        assert (before, await second.committed([IN])) == ({IN: None}, {IN: 1})
+        assert (before, await second.committed([IN])) == ({IN: None}, {IN: OffsetAndMetadata(1, "")})
 
     simulate(
         scenario,

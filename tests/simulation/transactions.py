@@ -23,7 +23,7 @@ from aiokafka.errors import (
     InvalidProducerIdMapping,
     InvalidTxnState,
 )
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from .log import PartitionLog
 from .loop import VirtualLoop
@@ -76,7 +76,7 @@ class Transactions:
         get_log: Callable[[TopicPartition], PartitionLog],
         marker_ms: tuple[float, float],
     ) -> None:
-        self.committed: dict[str, dict[TopicPartition, int]] = {}
+        self.committed: dict[str, dict[TopicPartition, OffsetAndMetadata]] = {}
         """Committed offsets by group."""
         self.aborted_by_timeout = 0
         self._loop = loop
@@ -126,7 +126,7 @@ class Transactions:
         transactional_id: str,
         producer: tuple[int, int],
         group: str,
-        offsets: Mapping[TopicPartition, int],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
     ) -> None:
         """TxnOffsetCommit v0: whoever holds the epoch may commit, member of the group or not."""
         txn = self._get_current(transactional_id, producer)
@@ -208,7 +208,7 @@ class Transactions:
                 txn.unmarked.update(txn.groups)
                 self._complete(txn, txn.state is State.PREPARE_COMMIT)
 
-    def _apply_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    def _apply_offsets(self, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         self.committed.setdefault(group, {}).update(offsets)
 
     def _complete(self, txn: Transaction, commit: bool) -> None:
