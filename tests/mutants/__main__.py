@@ -41,6 +41,9 @@ TESTS = [
 
 
 def main(names: list[str]) -> int:
+    if unknown := [name for name in names if not any(name in mutant.name for mutant in ALL)]:
+        print("no breakage is called so:", *unknown, sep="\n  ")
+        return 2
     chosen = [mutant for mutant in ALL if not names or any(name in mutant.name for name in names)]
     lost = [f"{mutant.name}: {found} times in {mutant.file}" for mutant in chosen if (found := _found(mutant)) != 1]
     if lost:
