@@ -62,14 +62,14 @@ _IMAGE_WEIGHT = _usual("1", "1000000000", "a price, not synapses", "synapses of 
 _MULTIPLIER = _usual("0.01", "100", "a percentage or a price", "a percentage")
 
 
-def warnings(sheet: Sheet) -> list[str]:
-    """One sentence for each thing that is allowed and yet probably wrong."""
+def warnings(sheet: Sheet, *, is_whole: bool = True) -> list[str]:
+    """One sentence for each thing that is allowed and yet probably wrong; what is missing only if it `is_whole`."""
     return [
         *_neuron_prices_differ(sheet),
         *_unusual(sheet),
         *(warning for model in sheet.models for warning in _unusual_model(model)),
         *_zeros(sheet),
-        *_missing(sheet),
+        *(_missing(sheet) if is_whole else ()),
         *(warning for model in sheet.models for warning in _unused_in_model(model)),
         *(
             f"tiers.{tier.id}.discount_percentage: is 100, everything is free in this tier"

@@ -32,13 +32,15 @@ class ImportOptions:
 class Imported:
     """A sheet, or None and every problem; warnings are about what the sheet left out or read with doubt.
 
-    `skipped` has (name, reason) of each entry for a model that the sheet does not have.
+    `skipped` has (name, reason) of each entry for a model that the sheet does not have. `draft` is what could be read
+    of a document with problems, to be looked at and never to be used.
     """
 
     sheet: Sheet | None
     problems: list[str]
     warnings: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    draft: Sheet | None = field(default=None, compare=False)
 
 
 def read_object(value: bytes, form: str) -> dict[str, Any]:
@@ -85,4 +87,6 @@ def finished(
         sheet = Sheet.model_validate(fields)
     except ValidationError as error:
         return Imported(None, problems + problems_of(error), warnings, left_out)
-    return Imported(None if problems else sheet, problems, warnings, left_out)
+    if problems:
+        return Imported(None, problems, warnings, left_out, draft=sheet)
+    return Imported(sheet, problems, warnings, left_out)

@@ -110,6 +110,8 @@ def _with_terms(sheet: Sheet, markup: Decimal | None, dated_snapshots: bool) -> 
 def _findings(imported: Imported, sheet: Sheet | None) -> list[Finding]:
     """Everything but the problems, as it is listed: alike things follow each other."""
     reviewed = warnings(sheet) if sheet else []
+    if imported.draft is not None:
+        reviewed = warnings(imported.draft, is_whole=False)
     skipped = [Finding("skipped", f"{name}: {reason}", reason) for name, reason in imported.skipped]
     noted = [Finding("warning", text, text) for text in imported.warnings]
     # Reviews of prices differ in the model and the number: what is alike is what they say of it.

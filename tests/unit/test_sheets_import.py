@@ -160,6 +160,28 @@ def test_a_check_names_what_is_no_weekday(tmp_path: Path) -> None:
     ]
 
 
+def test_a_check_warns_of_what_can_be_read_beside_the_problems(tmp_path: Path) -> None:
+    """Not of what is missing: that may be what has the problem."""
+    document = json.loads(Path(AITRONOS).read_text())
+    document["code_execution"]["neurons_price_per_1m_chf"] = 9
+    document["conversion"]["priority_multipliers"]["default"] = "much"
+    path = tmp_path / "sheet.json"
+    path.write_text(json.dumps(document))
+    result = sheets("check", "--json", str(path))
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {
+            "severity": "problem",
+            "text": 'conversion.priority_multipliers.default: must be a number, found "much"',
+        },
+        {
+            "severity": "warning",
+            "text": "the price of 1M neurons differs between sections: "
+            "neuron_price is 8, code_execution.neuron_price is 9, connector_tools.neuron_price is 8",
+        },
+    ]
+
+
 def test_a_check_tells_what_would_be_skipped(market: str) -> None:
     """One by one, also where they are alike."""
     text = sheets("check", market)
