@@ -18,7 +18,7 @@ The rules are those of aiokafka 0.14 on Kafka 4, each with the failure that it p
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice, zip_longest
 from typing import Any
@@ -231,44 +231,46 @@ class Session:
 
     async def _send(self, step: Step, targets: list[Target]) -> dict[Target, list[range]]:
         """Send these outputs, one batch per topic and partition where it fits; the offsets that each batch got."""
-        batches: dict[Target, list[Any]] = {}
+        batches: list[Iterator[Any]] = []
         for target in targets:
-            records = step.outputs.pop(target)  # the batch has the bytes: no need to hold them twice
+            records = step.outputs.pop(target)
             step.counts.produced[target[0]] += len(records)
-            batches[target] = self._batches(records)
-        futures: dict[Target, list[Any]] = {target: [] for target in batches}
-        for row in zip_longest(*batches.values()):  # all first batches at once: one AddPartitions covers them
-            for target, batch in zip(batches, row, strict=True):
+            batches.append(self._batches(records))
+        sent: dict[Target, list[tuple[Any, int]]] = {target: [] for target in targets}
+        for row in zip_longest(*batches):  # all first batches at once: one AddPartitions covers them
+            for target, batch in zip(targets, row, strict=True):
                 if batch is not None:
                     topic, partition = target
                     try:
-                        sent = await self._producer.send_batch(batch, topic, partition=partition)
-                        sent.add_done_callback(_take_error)
-                        futures[target].append(sent)
+                        future = await self._producer.send_batch(batch, topic, partition=partition)
+                        future.add_done_callback(_take_error)
+                        sent[target].append((future, batch.record_count()))
                     except (
                         kafka.IllegalOperation,
                         AssertionError,
                     ):  # the transaction has failed meanwhile; what was sent knows why
-                        await asyncio.gather(*chain.from_iterable(futures.values()))
+                        await asyncio.gather(*(each for each, _ in chain.from_iterable(sent.values())))
                         raise
-        return {target: await self._offsets_of(batches[target], sent) for target, sent in futures.items()}
+        return {target: [await _offsets_of(future, count) for future, count in each] for target, each in sent.items()}
 
-    async def _offsets_of(self, batches: Sequence[Any], futures: Sequence[Any]) -> list[range]:
-        offsets = []
-        for batch, metadata in zip(batches, await asyncio.gather(*futures), strict=True):
-            if metadata.offset < 0:  # a duplicate of which the broker has forgotten where it is
-                raise kafka.KafkaError(f"no offset for records of {metadata.topic}-{metadata.partition}")
-            offsets.append(range(metadata.offset, metadata.offset + batch.record_count()))
-        return offsets
-
-    def _batches(self, records: Iterable[OutRecord]) -> list[Any]:
+    def _batches(self, records: list[OutRecord]) -> Iterator[Any]:
+        """Takes the records out of the list as it goes: no need to hold their bytes twice."""
+        records.reverse()
         batch = self._producer.create_batch()
-        batches = [batch]
-        for key, value, headers, timestamp_ms in records:
+        while records:
+            key, value, headers, timestamp_ms = records.pop()
             if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                batch.close()
+                yield batch
                 batch = self._producer.create_batch()
-                batches.append(batch)
                 batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)  # takes its first always
-        for each in batches:
-            each.close()
-        return batches
+        batch.close()
+        yield batch
+
+
+async def _offsets_of(sent: Any, count: int) -> range:
+    """Where the `count` records of a batch are, once it is there."""
+    metadata = await sent
+    if metadata.offset < 0:  # a duplicate of which the broker has forgotten where it is
+        raise kafka.KafkaError(f"no offset for records of {metadata.topic}-{metadata.partition}")
+    return range(metadata.offset, metadata.offset + count)
