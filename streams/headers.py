@@ -63,7 +63,7 @@ def priced_headers(headers: Sequence[Header]) -> Headers:
 def trace(headers: Sequence[Header]) -> Headers:
     """The headers of the trace that a record belongs to; none where they are over 16 KiB."""
     found = [header for header in headers if header[0] in _TRACE]
-    return found if _size(found) <= HEADERS_BYTES_MAX else []
+    return [] if found and _size(found) > HEADERS_BYTES_MAX else found
 
 
 def origin_headers(origin: Origin) -> Headers:

@@ -21,7 +21,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiokafka.errors as kafka
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -99,6 +99,21 @@ class KafkaClients(KafkaReaders):
             max_batch_size=BATCH_BYTES_MAX,
             connections_max_idle_ms=IDLE_MAX_MS,
         )
+
+
+class _Sent(NamedTuple):
+    """A batch on its way."""
+
+    future: asyncio.Future[Any]
+    records: int
+
+    @property
+    def offsets(self) -> range:
+        """Where its records are, once they are there."""
+        metadata = self.future.result()
+        if metadata.offset < 0:  # a duplicate of which the broker has forgotten where it is
+            raise kafka.KafkaError(f"no offset for records of {metadata.topic}-{metadata.partition}")
+        return range(metadata.offset, metadata.offset + self.records)
 
 
 @contextmanager
@@ -236,7 +251,7 @@ class Session:
             records = step.outputs.pop(target)
             step.counts.produced[target[0]] += len(records)
             batches.append(self._batches(records))
-        sent: dict[Target, list[tuple[Any, int]]] = {target: [] for target in targets}
+        sent: dict[Target, list[_Sent]] = {target: [] for target in targets}
         for row in zip_longest(*batches):  # all first batches at once: one AddPartitions covers them
             for target, batch in zip(targets, row, strict=True):
                 if batch is not None:
@@ -244,14 +259,13 @@ class Session:
                     try:
                         future = await self._producer.send_batch(batch, topic, partition=partition)
                         future.add_done_callback(_take_error)
-                        sent[target].append((future, batch.record_count()))
-                    except (
-                        kafka.IllegalOperation,
-                        AssertionError,
-                    ):  # the transaction has failed meanwhile; what was sent knows why
-                        await asyncio.gather(*(each for each, _ in chain.from_iterable(sent.values())))
+                        sent[target].append(_Sent(future, batch.record_count()))
+                    except (kafka.IllegalOperation, AssertionError):
+                        # The transaction has failed meanwhile; what was sent knows why.
+                        await _arrival_of(sent)
                         raise
-        return {target: [await _offsets_of(future, count) for future, count in each] for target, each in sent.items()}
+        await _arrival_of(sent)
+        return {target: [each.offsets for each in found] for target, found in sent.items()}
 
     def _batches(self, records: list[OutRecord]) -> Iterator[Any]:
         """Takes the records out of the list as it goes: no need to hold their bytes twice."""
@@ -268,9 +282,5 @@ class Session:
         yield batch
 
 
-async def _offsets_of(sent: Any, count: int) -> range:
-    """Where the `count` records of a batch are, once it is there."""
-    metadata = await sent
-    if metadata.offset < 0:  # a duplicate of which the broker has forgotten where it is
-        raise kafka.KafkaError(f"no offset for records of {metadata.topic}-{metadata.partition}")
-    return range(metadata.offset, metadata.offset + count)
+async def _arrival_of(sent: dict[Target, list[_Sent]]) -> None:
+    await asyncio.gather(*[each.future for each in chain.from_iterable(sent.values())])

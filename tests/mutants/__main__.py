@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -45,8 +46,7 @@ def main(names: list[str]) -> int:
         print("no breakage is called so:", *unknown, sep="\n  ")
         return 2
     chosen = [mutant for mutant in ALL if not names or any(name in mutant.name for name in names)]
-    lost = [f"{mutant.name}: {found} times in {mutant.file}" for mutant in chosen if (found := _found(mutant)) != 1]
-    if lost:
+    if lost := lost_among(chosen):
         print("the text of these breakages is not there exactly once:", *lost, sep="\n  ")
         return 2
     started = time.monotonic()
@@ -83,8 +83,10 @@ def _try_all(mutants: list[Mutant], trees: SimpleQueue[Path]) -> list[Mutant]:
     return survivors
 
 
-def _found(mutant: Mutant) -> int:
-    return (ROOT / mutant.file).read_text().count(mutant.old)
+def lost_among(mutants: Sequence[Mutant]) -> list[str]:
+    """The breakages whose text is not in their file exactly once."""
+    counts = {mutant: (ROOT / mutant.file).read_text().count(mutant.old) for mutant in mutants}
+    return [f"{mutant.name}: {count} times in {mutant.file}" for mutant, count in counts.items() if count != 1]
 
 
 def _copy(tree: Path) -> Path:

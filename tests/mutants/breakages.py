@@ -202,8 +202,8 @@ RULES = [
     Mutant(
         "futures are not awaited",
         SESSION,
-        "zip(batches, await asyncio.gather(*futures), strict=True)",
-        'zip(batches, [type("Sent", (), {"offset": 0})] * len(futures), strict=True)',
+        "        await _arrival_of(sent)\n        return {target: [each.offsets for each in found]",
+        "        return {target: [range(each.records) for each in found]",
         "Rule 3: a transaction of which the broker refused a batch is committed.",
     ),
     Mutant(
@@ -328,8 +328,8 @@ RULES = [
     Mutant(
         "a batch after the fence has no reason",
         SESSION,
-        "                        await asyncio.gather(*chain.from_iterable(futures.values()))\n",
-        "                        pass\n",
+        "                        await _arrival_of(sent)\n                        raise\n",
+        "                        raise\n",
         "A worker that is fenced between two batches of a transaction starts over without a heartbeat.",
     ),
     Mutant(

@@ -19,6 +19,8 @@ import streams
 from pricing.errors import Rejected, Unpriced
 from streams.metrics import Metrics
 from streams.topics import Topics
+from tests.mutants.__main__ import lost_among
+from tests.mutants.breakages import ALL
 
 ROOT = Path(__file__).parents[2]
 MODULE_LINES_MAX = 300
@@ -347,3 +349,8 @@ def test_reasons_read_as_the_contract_has_them() -> None:
         "id_reused_with_other_content",
         "internal_error",
     }
+
+
+def test_every_deliberate_breakage_has_its_text() -> None:
+    """`python -m tests.mutants` takes ten minutes and is not part of `make test`: the code moves on without it."""
+    assert lost_among(ALL) == []
