@@ -6,9 +6,9 @@ raises `Missing`; nothing is rounded, and a price that is missing is never zero.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pricing.accounts import Account, tier_at
 from pricing.amounts import amounts_text, refuse_unpriced
@@ -28,7 +28,7 @@ from pricing.selection import select
 from pricing.terms import Terms
 
 
-class Priced(NamedTuple):
+class Priced(Struct, frozen=True, gc=False):
     """A priced event: what was used, by the name of its rate, and `amounts`: the members of the priced event's JSON
     from `lines` to `billable`, as text, since the numbers are at hand where they are computed."""
 

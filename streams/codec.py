@@ -55,7 +55,7 @@ class PricedWriter:
         return f'{{{self._members(priced)}"revision":0}}'.encode()
 
     def _members(self, priced: Priced) -> str:
-        event, terms, item, _, amounts, _, _ = priced
+        event, terms, item = priced.event, priced.terms, priced.item
         data = event.data
         if type(data) in _CONSTANT:
             key = (data.model, data.priority)
@@ -65,7 +65,7 @@ class PricedWriter:
             constant += terms.texts.get(None) or _remember(terms, None, _priced_by(terms))
         return (
             f'"event":{{"source":{json_text(event.source)},"id":{_quoted(event.id)},"type":"{event.type}"}},{event.echo},'
-            f"{_labels_and_cost(data)}{constant}{amounts}"
+            f"{_labels_and_cost(data)}{constant}{priced.amounts}"
         )
 
 

@@ -5,7 +5,8 @@ All of them name the raw record, which for a forwarded one is what its headers s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from pricing.book import Book
 from pricing.errors import Rejected, Unpriced
@@ -30,7 +31,7 @@ class RawRecord:
 CLOCKS_APART_MS = 5 * 60 * 1000  # brokers stamp the raw and the forwarded record, each with its own clock
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True, gc=False):
     """A record with what is known of it as the raw one: its origin, append time, key, and the producer's headers."""
 
     record: InRecord

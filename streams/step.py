@@ -133,14 +133,14 @@ class _Batch:
 
     def _admit(self, arrival: Arrival, admitted: list[Admitted]) -> None:
         """Read the event; reject or forward it, or admit it where it belongs here."""
-        record, _, append_ms, _, own = arrival
+        record, append_ms = arrival.record, arrival.append_ms
         if append_ms > self._stream_time_ms:
             self._move_stream_time(append_ms)
         if self._poison and (record.topic, record.partition, record.offset) in self._poison:
             self._reject(arrival, Rejected.INTERNAL_ERROR, "the worker failed on it twice")
             return
         try:
-            event = read_event(record.value, own)
+            event = read_event(record.value, arrival.headers)
             if event.at > append_ms * MS_NS + FUTURE_NS:
                 raise InvalidUsage(Rejected.FROM_THE_FUTURE, f"time {event.time}, appended {_ms(append_ms)}")
             # Or it has waited for days: its id may be forgotten already.
