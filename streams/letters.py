@@ -41,6 +41,11 @@ class Arrival(Struct, frozen=True, gc=False):
     headers: Sequence[Header]
 
 
+def arrival(record: InRecord, lane: Lane) -> Arrival:
+    """A record of the raw topic, or of the rekeyed one."""
+    return forwarded_arrival(record, lane) if record.topic == lane.topics.rekeyed else raw_arrival(record)
+
+
 def raw_arrival(record: InRecord) -> Arrival:
     """A record of the raw topic."""
     return Arrival(record, record, record.timestamp, record.key, headers.incoming(record.headers))

@@ -2,8 +2,8 @@
 
 Pure: it knows no Kafka client and no clock, and changes nothing that it is given, so whatever happens to the
 transaction its result can be dropped and made again. The path of an event: `_admit` (read it, reject it, forward it),
-the look-up of all identities at once, `_settle` (drop the duplicate, price, park). Section 6 of the contract has the
-outcomes.
+the look-up of a turn's identities at once, `_settle` (drop the duplicate, price, park). Section 6 of the contract has
+the outcomes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +34,7 @@ from streams.total_codec import heading, write_total
 
 MS_NS = 1_000_000
 EXPIRED_MAX = 10_000  # totals in one transaction: after a long pause there may be millions
+TURN_EVENTS = 128  # many enough for one look-up, few enough to be priced while they are in the processor's cache
 FUTURE_NS = 5 * 60 * 1_000_000_000
 
 Poison = frozenset[tuple[str, int, int]]
@@ -48,7 +49,7 @@ def step(state: State, inputs: Inputs, book: Book, lane: Lane, now_ms: int, *, p
     batch = _Batch(state, book, lane, now_ms, poison)
     with exact():
         batch.take_accounts(inputs.accounts)
-        batch.take_events(inputs.rekeyed, inputs.raw)
+        batch.take_events([*inputs.rekeyed, *inputs.raw])
         batch.take_cures(inputs.cures)
         return batch.finish(inputs)
 
@@ -63,7 +64,6 @@ class _Batch:
         self._now = format_time(now_ms * MS_NS)
         self._now_ms = now_ms
         self._poison = poison
-        self._stream_time_ms = state.position.stream_time_ms
         self._move_stream_time(state.position.stream_time_ms)
         self._changes = Changes(state.position)
         self._newly_seen: dict[bytes, bytes] = {}
@@ -113,19 +113,18 @@ class _Batch:
 
     # --- events
 
-    def take_events(self, rekeyed: Sequence[InRecord], raw: Sequence[InRecord]) -> None:
-        admitted: list[Admitted] = []
+    def take_events(self, records: Sequence[InRecord]) -> None:
         record: InRecord | None = None
         try:
-            for record in rekeyed:
-                self._admit(letters.forwarded_arrival(record, self._lane), admitted)
-            for record in raw:
-                self._admit(letters.raw_arrival(record), admitted)
-            record = None  # the look-up is of all of them
-            known = self._state.seen.find([fingerprint for _, _, fingerprint in admitted])
-            for found, content in zip(admitted, known, strict=True):
-                record = found[1].record
-                self._settle(found, content)
+            for at in range(0, len(records), TURN_EVENTS):
+                admitted: list[Admitted] = []
+                for record in records[at : at + TURN_EVENTS]:
+                    self._admit(letters.arrival(record, self._lane), admitted)
+                record = None  # the look-up is of all of them
+                known = self._state.seen.find([fingerprint for _, _, fingerprint in admitted])
+                for found, content in zip(admitted, known, strict=True):
+                    record = found[1].record
+                    self._settle(found, content)
         except Exception as error:  # a bug of ours: the shell decides what becomes of the record
             if record is None:
                 raise
@@ -241,9 +240,8 @@ class _Batch:
 
     def finish(self, inputs: Inputs) -> Step:
         topics = self._lane.topics
-        self._counts.consumed.update(
-            {topics.raw: len(inputs.raw), topics.rekeyed: len(inputs.rekeyed), topics.accounts: len(inputs.accounts)}
-        )
+        for topic, records in zip(topics.inputs, (inputs.raw, inputs.rekeyed, inputs.accounts), strict=True):
+            self._counts.consumed[topic] += len(records)
         self._add_totals()
         before = self._state.position
         is_next_hour = self._stream_time_ms * MS_NS // HOUR_NS != before.stream_time_ms * MS_NS // HOUR_NS
