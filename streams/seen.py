@@ -1,4 +1,4 @@
-"""The identities that a task has seen: exact look-ups for a whole batch at once, 45 bytes an id.
+"""The identities that a task has seen: exact look-ups for many at once, 45 bytes an id.
 
 A hash table in numpy arrays: a row has the 128-bit fingerprint, the 64-bit hash of the content and the raw offset, a
 slot the number of a row. A Python dictionary of the same would take four times the memory. Rows are also the wire form

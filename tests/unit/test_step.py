@@ -16,7 +16,7 @@ from streams import step as step_module
 from streams.batch import Inputs, Step, StepFailed
 from streams.partitions import partition_of
 from streams.state import State
-from streams.step import step
+from streams.step import TURN_EVENTS, step
 from streams.topics import Topics
 from tests.product import DAY_MS, START, Rec, account, book, event, lane, rate, raw, sheet, state
 from tests.usage import NOW_MS, encode, encode_binary, sample_sheet, usage
@@ -165,6 +165,14 @@ def test_a_duplicate_is_dropped(committed: bool) -> None:
         assert len(out(result, TOPICS.priced)) == 1
     assert result.counts.duplicates == 3
     assert result.changes.position.raw == 4
+
+
+def test_a_batch_of_many_turns_is_one_batch() -> None:
+    """Ids that are looked up in different turns of it: each is priced once, in the order of the raw records."""
+    ids = [f"e{number}" for number in range(3 * TURN_EVENTS + 1)]
+    result = run(state(), *(raw(f"{LINE} id={name}", offset) for offset, name in enumerate([*ids, *ids])))
+    assert (priced_ids(result), result.counts.duplicates) == (ids, len(ids))
+    assert result.changes.position.raw == 2 * len(ids)
 
 
 @pytest.mark.parametrize("committed", [True, False], ids=["across batches", "within a batch"])
