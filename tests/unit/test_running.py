@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 
 from streams import running
 
-# Two children that take signals as workers do, and need a moment for their running commit.
+# Two children that take signals as workers do, and need a moment for their running commit. Each line is one write:
+# `print` makes two of it where Python is not buffered, and theirs would mix.
 PARENT = """
 import asyncio, sys
 from streams.running import run_workers
@@ -21,7 +22,7 @@ sys.executable = sys.argv[1]
 sys.exit(asyncio.run(run_workers([], 7000, 2)))
 """
 CHILD = """
-import asyncio, sys
+import asyncio, os, sys
 from streams import running
 async def main():
     stopping = asyncio.Event()
@@ -30,10 +31,10 @@ async def main():
     running._PARENT_S = 0.05
     running._on_signals(Worker)
     running._end_with(int(sys.argv[-1]), Worker)
-    print("up", flush=True)
+    os.write(1, b"up\\n")
     await asyncio.wait_for(stopping.wait(), 60)
     await asyncio.sleep(0.3 + int(sys.argv[sys.argv.index("--http-port") + 1]) % 2)
-    print("committed", flush=True)
+    os.write(1, b"committed\\n")
 asyncio.run(main())
 """
 LOG = """
