@@ -41,9 +41,9 @@ class Arrival(Struct, frozen=True, gc=False):
     headers: Sequence[Header]
 
 
-def arrival(record: InRecord, lane: Lane) -> Arrival:
-    """A record of the raw topic, or of the rekeyed one."""
-    return forwarded_arrival(record, lane) if record.topic == lane.topics.rekeyed else raw_arrival(record)
+def arrival_of(record: InRecord, rekeyed: str, lane: Lane) -> Arrival:
+    """A record of the raw topic, or of the one called `rekeyed`."""
+    return forwarded_arrival(record, lane) if record.topic == rekeyed else raw_arrival(record)
 
 
 def raw_arrival(record: InRecord) -> Arrival:

@@ -115,11 +115,12 @@ class _Batch:
 
     def take_events(self, records: Sequence[InRecord]) -> None:
         record: InRecord | None = None
+        rekeyed = self._lane.topics.rekeyed
         try:
             for at in range(0, len(records), TURN_EVENTS):
                 admitted: list[Admitted] = []
                 for record in records[at : at + TURN_EVENTS]:
-                    self._admit(letters.arrival(record, self._lane), admitted)
+                    self._admit(letters.arrival_of(record, rekeyed, self._lane), admitted)
                 record = None  # the look-up is of all of them
                 known = self._state.seen.find([fingerprint for _, _, fingerprint in admitted])
                 for found, content in zip(admitted, known, strict=True):
