@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from pricing.costs import NoCost
 from pricing.pipeline import Priced
+from pricing.times import format_time
 from pricing.totals import INSIDE, Number, Sums
 from streams.codec import PricedWriter
 from streams.headers import Headers
@@ -30,6 +31,8 @@ class InRecord(Protocol):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
+
+MS_NS = 1_000_000
 
 # A record to publish: key, value, headers, timestamp in ms. A plain tuple, since one is made per event.
 OutRecord = tuple[bytes | None, bytes | None, Headers, int]
@@ -120,6 +123,18 @@ class Step:
     newly_parked: list[ParkedEvent]
     counts: Counts
     now_ms: int
+
+    @property
+    def clock_behind_ms(self) -> int:
+        """How far the worker's clock is behind the broker's, at least; not above 0 where none of its times says so."""
+        return max(self.counts.append_times_ms, default=0) - self.now_ms
+
+    @property
+    def clocks(self) -> str:
+        """What the clocks said, for an operator."""
+        said = f"this machine's clock reads {format_time(self.now_ms * MS_NS)}"
+        newest = max(self.counts.append_times_ms, default=None)
+        return said if newest is None else f"{said}, Kafka has appended usage at {format_time(newest * MS_NS)}"
 
     def complete(self, parked_offsets: Sequence[int]) -> None:
         """File the newly parked events under the offsets of their records."""

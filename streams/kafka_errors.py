@@ -18,6 +18,7 @@ _MEANING: tuple[tuple[type[BaseException], str], ...] = (
     (kafka.KafkaConnectionError, "Kafka cannot be reached"),
     (kafka.NodeNotReadyError, "Kafka cannot be reached"),
     (kafka.KafkaTimeoutError, "Kafka did not answer in time"),
+    (kafka.InvalidTimestampError, "Kafka takes no records of the time that this machine's clock has"),
     (kafka.KafkaError, "Kafka refused"),
     (ssl.SSLCertVerificationError, "the broker's certificate is not trusted"),
     (ssl.SSLError, "no TLS connection to the broker"),

@@ -7,6 +7,7 @@ from collections import Counter as TallyOf
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -48,7 +49,7 @@ class BatchHistogram(Collector):
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._sum = 0.0
 
-    def observe_all(self, values: Sequence[float]) -> None:
+    def observe_all(self, values: NDArray[np.float64]) -> None:
         """Count each value."""
         found = np.searchsorted(self._bounds, values, side="left")
         self._counts += np.bincount(found, minlength=len(self._counts))
@@ -185,7 +186,7 @@ class Metrics:
         self.transactions.labels("committed").inc()
         self.transaction_seconds.observe(seconds)
         self.batch_events.observe(sum(counts.consumed.values()))
-        self.end_to_end_seconds.observe_all([(now_ms - at) / 1000 for at in counts.append_times_ms])
+        self.end_to_end_seconds.observe_all(np.maximum(0, now_ms - np.array(counts.append_times_ms)) / 1000)
         self.last_commit_timestamp_seconds.set(now_ms / 1000)
 
     def owned(self, phases: Sequence[str], states: Sequence[State], now_ms: int) -> None:

@@ -30,6 +30,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from streams.batch import OutRecord, Step
 from streams.clients import Clients, KafkaReaders, is_cancelled, stop
+from streams.errors import Refused
 from streams.kafka_errors import TROUBLE, OutcomeUnknown, classify
 from streams.restoring import COMMITTED_BY, Kept, PartitionLogs, Restored
 from streams.settings import Settings
@@ -184,7 +185,10 @@ class Session:
         """Publish a step in one transaction, all of it or nothing. Raises Fenced, OutcomeUnknown or Refused."""
         with _classified():
             async with asyncio.timeout(self._commit_timeout_s):
-                await self._transaction(step, state)
+                try:
+                    await self._transaction(step, state)
+                except kafka.InvalidTimestampError as error:
+                    raise Refused(f"Kafka takes no records of this time: {step.clocks}") from error
 
     async def close(self) -> bool:
         """Stop the producer. False: it did not stop in time and is abandoned."""

@@ -25,14 +25,13 @@ from pricing.times import format_time
 from pricing.totals import DAY_NS, HOUR_NS, Tally, first_total
 from streams import headers, letters
 from streams.account_records import judge
-from streams.batch import Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
+from streams.batch import MS_NS, Counts, Inputs, InRecord, Lane, OutRecord, Step, StepFailed
 from streams.expiry import expired_days, expired_totals, known_since
 from streams.letters import Arrival
 from streams.seen import row
 from streams.state import Changes, ParkedEvent, State, append_day
 from streams.total_codec import heading, write_total
 
-MS_NS = 1_000_000
 EXPIRED_MAX = 10_000  # totals in one transaction: after a long pause there may be millions
 TURN_EVENTS = 128  # many enough for one look-up, few enough to be priced while they are in the processor's cache
 FUTURE_NS = 5 * 60 * 1_000_000_000

@@ -14,10 +14,11 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 
 from pricing.totals import DAY_NS
-from streams.batch import Inputs, Lane, Step, StepFailed
+from streams.batch import MS_NS, Inputs, Lane, Step, StepFailed
 from streams.books import Books
 from streams.clients import Clients
 from streams.codec import PricedWriter
+from streams.errors import Refused
 from streams.kafka_errors import Fenced
 from streams.metrics import Metrics
 from streams.partitions import partition_of
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
 PASS_MARKERS_S = 60.0
+CLOCK_BEHIND_MS = 5 * 60_000
 _AGAIN_S = 0.01
 
 
@@ -83,14 +85,8 @@ class Task:
         self._seek = seek
         self._interval_s = interval_s
         self._session = session
-        self._lane = Lane(
-            self.partition,
-            shell.partitions,
-            settings.topics,
-            partition_of,
-            shell.writer,
-            settings.max_age_days * DAY_NS,
-        )
+        max_age_ns = settings.max_age_days * DAY_NS
+        self._lane = Lane(self.partition, shell.partitions, settings.topics, partition_of, shell.writer, max_age_ns)
         self._queues: dict[str, list[ConsumerRecord]] = {topic: [] for topic in settings.topics.inputs}
         self._fed: dict[str, int] = {}
         self._reached = dict.fromkeys(settings.topics.inputs, -1)
@@ -101,6 +97,7 @@ class Task:
         self._cures: list[int] = []
         self._failed_once: set[tuple[str, int, int]] = set()
         self._poison: Poison = frozenset()
+        self._has_blamed_clock = False
 
     @property
     def parts(self) -> list[TopicPartition]:
@@ -252,6 +249,7 @@ class Task:
         if not (has_moved or result.outputs or result.changes.parked):
             return
         del inputs  # while the commit is awaited other tasks need the memory
+        self._check_clock(result)
         started = loop.time()
         try:
             await self._session.commit(result, self.state)
@@ -272,19 +270,21 @@ class Task:
         for finding in findings(result.counts.compared, self._shell.settings.provider_cost_tolerance_percentage):
             log.warning("partition %d: %s", self.partition, finding)
 
+    def _check_clock(self, result: Step) -> None:
+        """It decides nothing, but records carry its time, by which retention goes."""
+        if result.clock_behind_ms * MS_NS > self._lane.max_age_ns:
+            raise Refused(f"{result.clocks}: what is published with this time would not be kept for long")
+        if result.clock_behind_ms > CLOCK_BEHIND_MS and not self._has_blamed_clock:
+            log.warning("partition %d: %s: priced_at is wrong", self.partition, result.clocks)
+            self._has_blamed_clock = True
+
     async def _step(self, inputs: Inputs) -> Step:
         """A record on which the step fails gets a second chance, then it is rejected. A failure of that is raised."""
         assert self.state is not None
         while True:
             try:
-                return step(
-                    self.state,
-                    inputs,
-                    self._shell.books.current,
-                    self._lane,
-                    self._shell.clock_ms(),
-                    poison=self._poison,
-                )
+                book, now_ms = self._shell.books.current, self._shell.clock_ms()
+                return step(self.state, inputs, book, self._lane, now_ms, poison=self._poison)
             except StepFailed as failed:
                 log.exception("partition %d: %s", self.partition, failed)
                 self._shell.metrics.task_restarts.labels("internal_error").inc()

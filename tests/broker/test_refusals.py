@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.client import AIOKafkaClient
@@ -219,6 +219,20 @@ async def test_a_past_that_contradicts_is_refused_until_it_is_mended(kafka: str,
     with workers(WorkerProcess(settings)) as [worker]:
         assert any(each.partition == 1 and each.offset == end for each in (await settled(settings)).raw)
         await worker.stop()
+
+
+async def test_a_clock_that_the_broker_does_not_believe_is_refused(kafka: str, prefix: str) -> None:
+    """It takes no records from the future; here, as the worker's clock is right, none of a moment ago."""
+    settings, now = settings_for(kafka, prefix), clock_ms()
+    async with admin_of(settings) as admin:
+        configs = {**settings.topics.configs()[settings.topics.priced], "message.timestamp.before.max.ms": "0"}
+        await admin.create_topics([NewTopic(settings.topics.priced, PARTITIONS, 1, topic_configs=configs)])
+    await prepare(settings, now)
+    await produce(settings, [raw(0, "acme ftg-3.0-pro in=1")])
+    line = await refused(WorkerProcess(settings))
+    said = "Kafka takes no records of this time: this machine's clock reads 20.*Z, Kafka has appended usage at 20.*Z"
+    assert re.fullmatch(said, line)
+    assert await read(settings, settings.topics.priced) == []
 
 
 async def test_a_log_that_retention_has_emptied_is_no_contradiction(kafka: str, prefix: str) -> None:

@@ -121,6 +121,20 @@ RULES = [
         "A coordinator that was frozen answers from before, and the worker ends though nothing is wrong.",
     ),
     Mutant(
+        "any clock will do",
+        TASK,
+        "result.clock_behind_ms * MS_NS > self._lane.max_age_ns:\n",
+        "result.clock_behind_ms * MS_NS > 1000 * self._lane.max_age_ns:\n",
+        "A machine without a clock publishes what retention takes at once.",
+    ),
+    Mutant(
+        "a refused time is tried again",
+        SESSION,
+        "                except kafka.InvalidTimestampError as error:\n",
+        "                except kafka.InvalidTopicError as error:\n",
+        "A worker whose clock is ahead holds its partitions for ever, and prices nothing.",
+    ),
+    Mutant(
         "no seek",
         TASK,
         "            self._seek(part, offset)\n",

@@ -35,7 +35,8 @@ class HostClients(SimClients):
 
 
 class Host:
-    """Runs one worker after the other: what dies is replaced `restart_ms` later, under another name."""
+    """Runs one worker after the other: what dies is replaced `restart_ms` later, under another name. Its
+    clock is off by `clock_off_ms`."""
 
     def __init__(self, world: World, name: str, restart_ms: float = 300, settings: Settings | None = None) -> None:
         self.name = name
@@ -43,6 +44,7 @@ class Host:
         self.worker: Worker | None = None
         self.failure: BaseException | None = None
         self.deaths = 0
+        self.clock_off_ms = 0
         self._world = world
         self._settings = settings or world.settings
         self._number = 0
@@ -70,8 +72,11 @@ class Host:
 
     async def _work(self, clients: SimClients) -> None:
         world = self._world
-        self.worker = Worker(self._settings, clients, world.metrics, world.partitions, lambda: world.loop.now_ms())
+        self.worker = Worker(self._settings, clients, world.metrics, world.partitions, self._clock_ms)
         await self.worker.run()
+
+    def _clock_ms(self) -> int:
+        return self._world.loop.now_ms() + self.clock_off_ms
 
     def _client_settings(self) -> ClientSettings:
         settings = self._settings

@@ -2,9 +2,9 @@
 
 Simulated: transactional batches and their control markers, which take an offset each; aborted batches; the
 checks of producer epoch and sequence of `ProducerAppendInfo` (Kafka 4.3), the last five batches of a
-producer known again when they are retried; LogAppendTime; max.message.bytes; truncation and compaction that
-keep offsets. Not simulated: replicas, segments, leader epochs, expiry of producer ids, idempotent producers
-without transactions, delete.retention of tombstones (kept for ever).
+producer known again when they are retried; LogAppendTime; max.message.bytes; message.timestamp.after.max.ms;
+truncation and compaction that keep offsets. Not simulated: replicas, segments, leader epochs, expiry of
+producer ids, idempotent producers without transactions, delete.retention of tombstones (kept for ever).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka.errors import (
     InvalidProducerEpoch,
+    InvalidTimestampError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
     OutOfOrderSequenceNumber,
@@ -26,6 +27,7 @@ from aiokafka.structs import TopicPartition
 
 NO_PRODUCER = -1
 FETCH_BYTES_MAX = 1_048_576
+TIMESTAMP_AFTER_MS_MAX = 3_600_000
 
 
 class Record(NamedTuple):
@@ -103,6 +105,9 @@ class PartitionLog:
         rows = list(batch)
         if len(data) > self._settings.max_message_bytes:
             raise MessageSizeTooLargeError(f"{self.tp}: {len(data)} > {self._settings.max_message_bytes}")
+        newest = max(row.timestamp for row in rows)
+        if newest > now_ms + TIMESTAMP_AFTER_MS_MAX and not self._settings.log_append_time:
+            raise InvalidTimestampError(f"{self.tp}: {newest} > {now_ms} + {TIMESTAMP_AFTER_MS_MAX}")
         first, last = batch.base_sequence, batch.base_sequence + len(rows) - 1
         appended_at = now_ms if self._settings.log_append_time else -1
         known = self._check_sequence(batch.producer_id, batch.producer_epoch, first, last)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
+import re
+from datetime import timedelta
 from itertools import accumulate
 from typing import Any
 from unittest import mock
@@ -17,7 +20,7 @@ from streams.errors import Refused
 from streams.settings import Settings
 from tests.simulation import EPOCH_MS, Fault, Kind, ScriptedFaults, SimClients
 from tests.simulation.group_consumer import SimGroupConsumer
-from tests.simulation.scripts import THREE, counted, one_host, operations
+from tests.simulation.scripts import THREE, counted, one_host, operations, reasons
 from tests.simulation.world import World, event, must_account, told
 from tests.usage import RawRecord
 from tests.usage_samples import ORGANIZATIONS, sample_oracle
@@ -308,6 +311,64 @@ def test_a_batch_that_the_broker_refuses_stops_the_worker_and_moves_no_offset() 
         world.problems_found.clear()
 
     told(scenario)
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [
+        (timedelta(hours=2), "Kafka takes no records of this time: this machine's clock reads 2026-11-22T02:"),
+        (timedelta(days=-36), "this machine's clock reads 2026-10-17T00:"),
+    ],
+)
+def test_a_machine_whose_clock_is_far_off_is_refused_and_another_one_goes_on(off: timedelta, said: str) -> None:
+    """Records from the future are not taken; those from months ago would soon fall to retention."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        host.clock_off_ms = off // timedelta(milliseconds=1)
+        world.send(*THREE)
+        await asyncio.wait([host.life], timeout=60)
+        assert isinstance(host.failure, Refused)
+        assert str(host.failure).startswith(said)
+        assert "Kafka has appended usage at 2026-11-22T00:" in str(host.failure)
+        assert counted(world)["priced"] == 0
+        world.problems_found.clear()
+        await one_host(world)
+        must_account(world)
+
+    told(scenario)
+
+
+def test_a_broker_whose_clock_is_years_ahead_is_not_believed_against_the_producer() -> None:
+    """Such records stay in the log when it is right again: a worker that ended over them would end for ever."""
+
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        world.set_clock("2028-11-22T00:00:00Z")
+        host.clock_off_ms = -2 * 366 * 24 * 3_600_000
+        world.send(*THREE)
+        await world.settle()
+        assert reasons(world) == {"too_late": 3}
+
+    told(scenario)
+
+
+def test_a_clock_that_is_behind_is_said_once_and_changes_no_amount(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        host = await one_host(world)
+        host.clock_off_ms = -2 * 24 * 3_600_000
+        with caplog.at_level(logging.WARNING, "streams"):
+            for each in THREE:
+                world.send(each)
+                await world.settle()
+        must_account(world)
+
+    told(scenario)
+    said = [each.getMessage() for each in caplog.records if "clock" in each.getMessage()]
+    assert len(said) == 1
+    assert re.search(
+        r"partition \d: this machine's clock reads 2026-11-20T.*at 2026-11-22T.*: priced_at is wrong", said[0]
+    )
 
 
 def test_after_an_error_nothing_is_sent_before_a_new_start() -> None:

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, SaslAuthenticationFailed
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidTimestampError,
+    KafkaConnectionError,
+    SaslAuthenticationFailed,
+)
 from click.testing import CliRunner, Result
 
 from streams.bookshelf import Shelf
@@ -152,6 +157,7 @@ def test_an_option_beats_the_variable() -> None:
         ),
         (SaslAuthenticationFailed("bad"), "Error: Kafka refused the SASL user name or password: "),
         (GroupAuthorizationFailedError("g"), "Error: Kafka's ACLs do not allow the consumer group: "),
+        (InvalidTimestampError(), "Error: Kafka takes no records of the time that this machine's clock has: "),
         (TimeoutError(), "Error: Kafka did not answer in time\n"),
     ],
 )

@@ -4,7 +4,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pricing.errors import Rejected, Unpriced
 from pricing.events import USAGE_TYPES
+from streams.batch import Counts, Step
 from streams.metrics import Metrics
+from streams.state import Changes, Position
 from streams.topics import Topics
 
 CONTRACT = {
@@ -74,6 +76,15 @@ def test_known_labels_start_at_zero() -> None:
 def test_the_version_is_exported() -> None:
     """Which version runs where can be asked of Prometheus."""
     assert samples(Metrics("1.2.3", Topics()))["build_info"] == [({"version": "1.2.3"}, 1.0)]
+
+
+def test_a_clock_behind_the_broker_s_does_not_take_away_from_the_time_that_events_took() -> None:
+    """The sum would fall, which Prometheus takes for a restart."""
+    metrics, position = Metrics("1", Topics()), Position(app="a", partitions=1, raw=0, rekeyed=0, accounts=0)
+    counts = Counts(append_times_ms=[1_000, 7_000, 60_000])
+    metrics.committed(Step({}, Changes(position), [], counts, 9_000), 0.1, 10_000)
+    found = samples(metrics)
+    assert (found["end_to_end_seconds_sum"], found["end_to_end_seconds_count"]) == ([({}, 12.0)], [({}, 3.0)])
 
 
 def test_two_workers_of_a_process_do_not_share_metrics() -> None:
